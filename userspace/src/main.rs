@@ -1,0 +1,2 @@
+//! Turnpike.
+fn main() {}
