@@ -1,2 +1,51 @@
+//! Fuzz targets as plain functions: bytes in, a panic when something is wrong.
+//!
+//! Each target judges the engines by assertions of its own: a second, naive parser or model, round
+//! trips, and the invariants that the engines promise. libFuzzer drives them (`libfuzzer/`), and
+//! `tests/replay.rs` runs every committed corpus file through them on stable Rust.
+//!
+//! This crate is *not* part of the relay: nothing depends on it.
+
 #![forbid(unsafe_code)]
-//! Fuzz.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a target reports what it found"
+)]
+
+mod addresses;
+mod channel_data;
+mod choices;
+mod entropy;
+mod forwarder;
+mod naive_stun;
+mod stream_framing;
+mod stun_long_term;
+mod stun_message;
+mod turn_attributes;
+mod turn_client;
+mod turn_server;
+
+pub use channel_data::channel_data;
+pub use forwarder::forwarder;
+pub use stream_framing::stream_framing;
+pub use stun_long_term::stun_long_term;
+pub use stun_message::stun_message;
+pub use turn_attributes::turn_attributes;
+pub use turn_client::turn_client;
+pub use turn_server::turn_server;
+
+/// One target: its name, which is that of its corpus folder, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 8] = [
+    ("channel_data", channel_data),
+    ("forwarder", forwarder),
+    ("stream_framing", stream_framing),
+    ("stun_long_term", stun_long_term),
+    ("stun_message", stun_message),
+    ("turn_attributes", turn_attributes),
+    ("turn_client", turn_client),
+    ("turn_server", turn_server),
+];

@@ -106,7 +106,7 @@ pub enum Entry {
 }
 
 /// Names an [`Entry`] within a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKey {
     /// One relayed address of an allocation.
     Allocation {
