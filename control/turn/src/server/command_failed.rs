@@ -1,0 +1,235 @@
+//! A lane could not do what it was told (table full, port in use, no memory).
+//!
+//! The reply that promised it still waits, so it is changed: another port is tried, or what the
+//! request did is taken back and the client told 508. What failed without a promise is given up
+//! here as well: the lanes and the server never disagree.
+//!
+//! Bounded by what one request can put out, and by [`PORT_ATTEMPTS_MAX`].
+
+use core::num::NonZeroU16;
+
+use turnpike_types::{
+    Action, AddressFamily, AllocationEntry, AllocationId, CommandError, CommandId, Entropy, Entry,
+    EntryKey, Timestamp,
+};
+
+use super::allocate::PORT_ATTEMPTS_MAX;
+use super::allocation::{AddressError, Relay};
+use super::intent::{channel_key, permission_key};
+use super::output::{Body, Granted, PortDraw, PortWish, Queued, QueuedCommand, Reply};
+use super::{EndReason, Refusal, Server};
+
+const _: () = assert!(PORT_ATTEMPTS_MAX > 0);
+
+impl<E: Entropy> Server<E> {
+    /// Hears that a command was not carried out. To be called before the next output is polled.
+    pub fn handle_command_failed(&mut self, now: Timestamp, id: CommandId, error: CommandError) {
+        self.advance(now);
+        let Some(failed) = self.outputs.take_last(id) else {
+            self.counters.commands_failed_late += 1;
+            return;
+        };
+        self.counters.commands_failed += 1;
+        match failed.command.action {
+            // An entry that is not there need not be taken out.
+            Action::Revoke(_) => {}
+            Action::Refresh { key, .. } if error == CommandError::Absent => {
+                match self.entry(&key) {
+                    Some(entry) => {
+                        self.outputs
+                            .command_again(Action::Install(entry), failed.promised);
+                    }
+                    None => self.withdraw(&failed, key),
+                }
+            }
+            Action::Install(Entry::Allocation(entry)) if self.is_being_allocated(&failed) => {
+                self.replace_relay(&entry, error);
+            }
+            Action::Install(entry) => self.withdraw(&failed, key_of(&entry)),
+            Action::Refresh { key, .. } => self.withdraw(&failed, key),
+        }
+    }
+
+    /// Whether the command belongs to an Allocate request that has not been answered.
+    fn is_being_allocated(&mut self, failed: &QueuedCommand) -> bool {
+        failed.promised && self.draw_mut().is_some()
+    }
+
+    fn draw_mut(&mut self) -> Option<&mut PortDraw> {
+        match &mut self.outputs.first_reply_mut()?.result {
+            Ok(Granted {
+                body: Body::Allocated { draw, .. },
+                ..
+            }) => draw.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Tries another port for a new allocation, or goes on without this address.
+    fn replace_relay(&mut self, entry: &AllocationEntry, error: CommandError) {
+        let (id, family) = (entry.allocation, entry.relayed.family());
+        let Some(failed) = self
+            .allocations
+            .get(id)
+            .and_then(|found| found.relay(family))
+        else {
+            return;
+        };
+        let Some(wish) = self.draw_mut().map(|draw| draw.wish) else {
+            return;
+        };
+        let attempts_left = self.draw_mut().map_or(0, |draw| draw.attempts_left);
+        self.relays.clear_owner(failed.address, failed.port);
+        let another = if error == CommandError::PortInUse && attempts_left > 0 {
+            self.relays.take(family, wish, &mut self.entropy)
+        } else {
+            None
+        };
+        // Given back only now, so that the same port was not drawn again.
+        self.give_back_drawn(id, failed, wish);
+        match another {
+            Some(another) => self.go_on_with(id, family, another),
+            None => self.go_on_without(id, family),
+        }
+    }
+
+    fn go_on_with(
+        &mut self,
+        id: AllocationId,
+        family: AddressFamily,
+        (address, port): (u16, NonZeroU16),
+    ) {
+        let Some(draw) = self.draw_mut() else { return };
+        draw.attempts_left -= 1;
+        let wish = draw.wish;
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        let user = allocation.user;
+        if let Some(relay) = allocation.relay_mut(family) {
+            *relay = Relay {
+                address,
+                port,
+                ..*relay
+            };
+        }
+        if wish == PortWish::Pair {
+            self.reserve_next(id, user);
+        }
+        self.relays.set_owner(address, port, id.slot);
+        if let Some(entry) = self.relay_entry(id, family) {
+            self.outputs
+                .command_again(Action::Install(Entry::Allocation(entry)), true);
+        }
+    }
+
+    fn go_on_without(&mut self, id: AllocationId, family: AddressFamily) {
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        *allocation.relay_mut(family) = None;
+        if allocation.relay(family.other()).is_some() {
+            let code = Refusal::InsufficientCapacity.code();
+            let extras = allocation.extras.get_or_insert_default();
+            extras.address_error = Some(AddressError { family, code });
+            return;
+        }
+        if let Some(allocation) = self.allocations.remove(id) {
+            self.wheel.disarm(id.slot);
+            self.users.release(allocation.user);
+        }
+        self.refuse_first_reply();
+    }
+
+    /// Frees a port that no lane has opened, and the one that was to be reserved with it.
+    fn give_back_drawn(&mut self, id: AllocationId, relay: Relay, wish: PortWish) {
+        self.relays.give_back(relay.address, relay.port);
+        if wish != PortWish::Pair {
+            return;
+        }
+        let Some(allocation) = self.allocations.get_mut(id) else {
+            return;
+        };
+        let token = allocation
+            .extras
+            .as_mut()
+            .and_then(|extras| extras.reservation_token.take());
+        if let Some(held) = token.and_then(|token| self.reservations.remove(&token.0)) {
+            self.relays.give_back(held.address, held.port);
+            self.users.release(held.user);
+        }
+    }
+
+    /// Takes back all that the failed command's request did, and refuses the request; without a
+    /// request, gives up what the command was about.
+    fn withdraw(&mut self, failed: &QueuedCommand, key: EntryKey) {
+        let mut waiting = self.outputs.take_queue();
+        if failed.promised {
+            while let Some(Queued::Command(command)) = waiting.front()
+                && command.promised
+            {
+                waiting.pop_front();
+            }
+        }
+        let reply = match waiting.pop_front() {
+            Some(Queued::Reply(reply)) if failed.promised => Some(reply),
+            Some(other) => {
+                waiting.push_front(other);
+                None
+            }
+            None => None,
+        };
+        match reply {
+            Some(reply) => self.withdraw_reply(reply, key),
+            None => self.give_up(key),
+        }
+        self.outputs.append(waiting);
+    }
+
+    fn withdraw_reply(&mut self, mut reply: Reply, key: EntryKey) {
+        let refused = Err(Refusal::InsufficientCapacity.into());
+        if let Ok(granted) = core::mem::replace(&mut reply.result, refused)
+            && let Some(id) = granted.body.allocation()
+        {
+            for undo in granted.undo.into_iter().rev() {
+                self.undo(id, undo);
+            }
+        }
+        // A relayed address that a lane has lost and cannot open again is gone.
+        if let EntryKey::Allocation { .. } = key {
+            self.give_up(key);
+        }
+        self.outputs.push(Queued::Reply(reply));
+    }
+
+    /// Ends what a lane lost and nobody waits for.
+    fn give_up(&mut self, key: EntryKey) {
+        match key {
+            EntryKey::Allocation { allocation, .. } => self.end(allocation, EndReason::Failed),
+            EntryKey::Permission {
+                allocation,
+                wire_ip,
+            } => {
+                self.drop_permission(allocation, wire_ip);
+            }
+            EntryKey::Channel { allocation, number } => self.drop_channel(allocation, number),
+        }
+    }
+
+    fn refuse_first_reply(&mut self) {
+        if let Some(reply) = self.outputs.first_reply_mut() {
+            reply.result = Err(Refusal::InsufficientCapacity.into());
+        }
+    }
+}
+
+const fn key_of(entry: &Entry) -> EntryKey {
+    match entry {
+        Entry::Allocation(it) => EntryKey::Allocation {
+            allocation: it.allocation,
+            relayed: it.relayed,
+        },
+        Entry::Permission(it) => permission_key(it.allocation, it.wire_ip),
+        Entry::Channel(it) => channel_key(it.allocation, it.number),
+    }
+}
