@@ -23,13 +23,19 @@ impl RelayAddress {
 /// address behind it, so that a call between two clients of this relay never leaves the host.
 #[must_use]
 pub fn wire_ip(addresses: &[RelayAddress], peer_ip: IpAddr) -> IpAddr {
-    addresses.iter().find(|own| own.external == Some(peer_ip)).map_or(peer_ip, |own| own.ip)
+    addresses
+        .iter()
+        .find(|own| own.external == Some(peer_ip))
+        .map_or(peer_ip, |own| own.ip)
 }
 
 /// What the client is told of a peer seen on the wire: the inverse of [`wire_ip`].
 #[must_use]
 pub fn advertised_ip(addresses: &[RelayAddress], wire_ip: IpAddr) -> IpAddr {
-    addresses.iter().find(|own| own.ip == wire_ip).map_or(wire_ip, RelayAddress::advertised)
+    addresses
+        .iter()
+        .find(|own| own.ip == wire_ip)
+        .map_or(wire_ip, RelayAddress::advertised)
 }
 
 #[cfg(test)]
@@ -43,7 +49,10 @@ mod tests {
 
     #[test]
     fn own_external_address_stands_for_the_one_behind_it() {
-        let own = [RelayAddress { ip: INSIDE, external: Some(OUTSIDE) }];
+        let own = [RelayAddress {
+            ip: INSIDE,
+            external: Some(OUTSIDE),
+        }];
         assert_eq!(wire_ip(&own, OUTSIDE), INSIDE);
         assert_eq!(wire_ip(&own, INSIDE), INSIDE);
         assert_eq!(advertised_ip(&own, INSIDE), OUTSIDE);

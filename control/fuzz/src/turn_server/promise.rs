@@ -22,12 +22,7 @@ pub(super) fn check(world: &World, sent: &Sent, before: &Ledger) {
     let is_sealed = reply.raw(AttributeType::MESSAGE_INTEGRITY).is_some()
         || reply.raw(AttributeType::MESSAGE_INTEGRITY_SHA256).is_some();
     match sent.seal {
-        Some((algorithm, key)) if is_sealed => {
-            assert!(
-                reply.verify_integrity(algorithm, &key),
-                "sealed with another key"
-            );
-        }
+        Some(seal) if is_sealed => seal.check(&reply),
         _ => assert!(!is_sealed, "a stranger's request was answered under seal"),
     }
     let anonymous = world.setting == Setting::Anonymous;

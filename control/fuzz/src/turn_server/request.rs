@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use turnpike_stun::{
-    AttributeType, Class, IntegrityAlgorithm, IntegrityKey, MessageBuilder, Method, Nonce,
+    AttributeType, Class, IntegrityAlgorithm, IntegrityKey, Message, MessageBuilder, Method, Nonce,
     PasswordAlgorithm, PasswordAlgorithms, Realm, TransactionId, Userhash, Username, userhash,
 };
 use turnpike_turn::attribute::{
@@ -30,14 +30,43 @@ pub(super) struct Sent {
     pub(super) five_tuple: FiveTuple,
     pub(super) bytes: Vec<u8>,
     pub(super) method: Method,
-    /// What the reply must be sealed with; `None` where the credentials are wrong or missing.
-    pub(super) seal: Option<(IntegrityAlgorithm, IntegrityKey)>,
+    /// How, so that the reply can be judged; `None` where the credentials are wrong or missing.
+    pub(super) seal: Option<Seal>,
     pub(super) peers: Vec<SocketAddr>,
     pub(super) number: Option<ChannelNumber>,
     pub(super) lifetime: Option<u32>,
     pub(super) family: Option<AddressFamily>,
     /// Raw attributes were added, which may come before those above and count instead.
     pub(super) is_odd: bool,
+}
+
+/// How a request was sealed by someone who knows the password.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seal {
+    pub(super) key: IntegrityKey,
+    pub(super) integrity: IntegrityAlgorithm,
+    /// Whether it chose one of the password algorithms offered.
+    pub(super) negotiates: bool,
+}
+
+impl Seal {
+    /// All integrity that is there must be right. Who negotiates is answered with SHA-256 (RFC 8489
+    /// section 9.2.4), who knows SHA-1 alone with that.
+    pub(super) fn check(&self, reply: &Message<'_>) {
+        let algorithms = [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256];
+        for algorithm in algorithms
+            .into_iter()
+            .filter(|known| reply.has_integrity(*known))
+        {
+            assert!(
+                reply.verify_integrity(algorithm, &self.key),
+                "sealed with another key"
+            );
+        }
+        assert!(!self.negotiates || reply.has_integrity(IntegrityAlgorithm::Sha256));
+        let knows_sha1_only = self.integrity == IntegrityAlgorithm::Sha1;
+        assert!(!knows_sha1_only || reply.has_integrity(IntegrityAlgorithm::Sha1));
+    }
 }
 
 /// Reads what to ask, and for whom.
@@ -193,7 +222,7 @@ fn add_credentials(
     builder: &mut MessageBuilder<'_>,
     who: u8,
     challenge: &Challenge,
-) -> Option<(IntegrityAlgorithm, IntegrityKey)> {
+) -> Option<Seal> {
     let (name, is_right) = match who & 15 {
         0..=7 => (0, true),
         8 | 9 => (1, true),
@@ -232,7 +261,12 @@ fn add_credentials(
     }
     let key = setting::key(password, algorithm);
     builder.integrity(integrity, &key);
-    is_right.then_some((integrity, key))
+    let negotiates = mode < 2;
+    is_right.then_some(Seal {
+        key,
+        integrity,
+        negotiates,
+    })
 }
 
 const METHODS: [Method; 8] = [

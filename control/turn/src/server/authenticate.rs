@@ -18,6 +18,7 @@ use turnpike_stun::{
 use turnpike_types::{Entropy, FiveTuple};
 
 use super::allocation::AllocationKey;
+use super::output::Seal;
 use super::procedure::{Procedure, Refused, Request};
 use super::rest::EphemeralUsername;
 use super::users::{Identity, UserKind};
@@ -35,7 +36,7 @@ pub(super) struct Authenticated<'a> {
     /// authenticates.
     pub(super) key: Option<AllocationKey>,
     /// What the reply is sealed with.
-    pub(super) integrity: IntegrityAlgorithm,
+    protection: &'static [IntegrityAlgorithm],
     /// When the credential ends, in seconds since 1970.
     pub(super) expires_at: Option<u64>,
 }
@@ -48,8 +49,12 @@ impl Authenticated<'_> {
         }
     }
 
-    pub(super) fn seal(&self) -> Option<(IntegrityAlgorithm, IntegrityKey)> {
-        self.key.map(|known| (self.integrity, known.key))
+    pub(super) fn seal(&self) -> Option<Seal> {
+        let algorithms = self.protection;
+        self.key.map(|known| Seal {
+            algorithms,
+            key: known.key,
+        })
     }
 }
 
@@ -72,11 +77,15 @@ impl Claim<'_> {
         self.chosen.unwrap_or(PasswordAlgorithm::Md5)
     }
 
-    /// What the reply is sealed with: SHA-256 for a client that negotiates, whatever it sent.
-    const fn reply_integrity(&self) -> IntegrityAlgorithm {
-        match self.chosen {
-            Some(_) => IntegrityAlgorithm::Sha256,
-            None => IntegrityAlgorithm::Sha1,
+    /// What the reply is sealed with: SHA-256 for a client that negotiates, as RFC 8489 section
+    /// 9.2.4 wants; beside it SHA-1 for one that negotiates but sealed its request with SHA-1
+    /// alone, since it may read nothing else.
+    const fn protection(&self) -> &'static [IntegrityAlgorithm] {
+        use IntegrityAlgorithm::{Sha1, Sha256};
+        match (self.chosen, self.integrity) {
+            (None, _) => &[Sha1],
+            (Some(_), Sha256) => &[Sha256],
+            (Some(_), Sha1) => &[Sha1, Sha256],
         }
     }
 }
@@ -156,6 +165,7 @@ impl<E: Entropy> Server<E> {
         {
             return Err(Refusal::BadRequest.into());
         }
+        // DEVIATION(rfc8489-9.2.4): the nonce is judged before the user and the integrity.
         if self
             .nonces
             .check(self.now, &request.five_tuple.client, nonce)
@@ -209,7 +219,7 @@ impl<E: Entropy> Server<E> {
         let same_user = self.users.is(allocation.user, &candidate.identity());
         (same_user && claim.is_proved_by(&known.key)).then(|| Authenticated {
             key: Some(known),
-            integrity: claim.reply_integrity(),
+            protection: claim.protection(),
             ..candidate
         })
     }
@@ -239,7 +249,7 @@ impl<E: Entropy> Server<E> {
         };
         Some(Authenticated {
             key: Some(key),
-            integrity: claim.reply_integrity(),
+            protection: claim.protection(),
             ..candidate
         })
     }
@@ -262,7 +272,7 @@ impl<E: Entropy> Server<E> {
             kind,
             name,
             key: None,
-            integrity: IntegrityAlgorithm::Sha1,
+            protection: &[],
             expires_at,
         }
     }
@@ -303,7 +313,7 @@ fn anonymous<'a>(five_tuple: &FiveTuple) -> Authenticated<'a> {
         kind: UserKind::Anonymous,
         name: Cow::Owned(five_tuple.client.ip().to_string()),
         key: None,
-        integrity: IntegrityAlgorithm::Sha1,
+        protection: &[],
         expires_at: None,
     }
 }

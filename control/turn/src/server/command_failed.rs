@@ -223,7 +223,7 @@ impl<E: Entropy> Server<E> {
     }
 }
 
-const fn key_of(entry: &Entry) -> EntryKey {
+pub(super) const fn key_of(entry: &Entry) -> EntryKey {
     match entry {
         Entry::Allocation(it) => EntryKey::Allocation {
             allocation: it.allocation,

@@ -136,8 +136,16 @@ pub(super) struct Reply {
     pub(super) transaction_id: TransactionId,
     pub(super) fingerprint: bool,
     /// What to authenticate it with; nothing where the request did not authenticate.
-    pub(super) seal: Option<(IntegrityAlgorithm, IntegrityKey)>,
+    pub(super) seal: Option<Seal>,
     pub(super) result: Result<Granted, Refused>,
+}
+
+/// The message integrity of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seal {
+    /// Which attributes, in the order they stand in.
+    pub(super) algorithms: &'static [IntegrityAlgorithm],
+    pub(super) key: IntegrityKey,
 }
 
 /// A success response to be, and how to take it back.

@@ -3,8 +3,9 @@
 //! A port is free, and a user's hold released, at the moment the command that revokes it is handed
 //! out: whatever reuses it comes later in the queue.
 
-use turnpike_types::{Action, AllocationId, Entropy, Entry, EntryKey};
+use turnpike_types::{Action, AllocationId, Entropy};
 
+use super::command_failed::key_of;
 use super::output::{Body, Freed, Granted, Queued, QueuedCommand, Reply};
 use super::{Event, Output, Refusal, Server, Transmit};
 
@@ -40,16 +41,13 @@ impl<E: Entropy> Server<E> {
                 self.users.release(user);
             }
         }
-        let about = match &queued.command.action {
-            Action::Install(Entry::Allocation(entry)) => Some(entry.allocation),
-            Action::Install(Entry::Permission(entry)) => Some(entry.allocation),
-            Action::Install(Entry::Channel(entry)) => Some(entry.allocation),
-            Action::Refresh { key, .. } => Some(allocation_of(key)),
-            Action::Revoke(_) => None,
+        let is_stale = match &queued.command.action {
+            Action::Install(entry) => self.entry(&key_of(entry)).is_none(),
+            Action::Refresh { key, .. } => self.entry(key).is_none(),
+            Action::Revoke(_) => false,
         };
-        // Ended while the command waited, by a caller that does not poll in between: what it
-        // would put in has been revoked already, or is about to be.
-        let is_stale = about.is_some_and(|id| self.allocations.get(id).is_none());
+        // Ended while the command waited, because another one failed or the caller does not poll
+        // in between: what it would put in has been revoked already, or is about to be.
         (!is_stale).then_some(Output::Command(queued.command))
     }
 
@@ -128,13 +126,5 @@ impl<E: Entropy> Server<E> {
                 .map(|relay| relay.and_then(|relay| self.relayed_of(relay))),
             lifetime: core::time::Duration::from_secs(allocation.lifetime.into()),
         })
-    }
-}
-
-const fn allocation_of(key: &EntryKey) -> AllocationId {
-    match key {
-        EntryKey::Allocation { allocation, .. }
-        | EntryKey::Permission { allocation, .. }
-        | EntryKey::Channel { allocation, .. } => *allocation,
     }
 }

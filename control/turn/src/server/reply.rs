@@ -39,8 +39,10 @@ impl<E: Entropy> Server<E> {
         {
             message.attribute(&Software(software));
         }
-        if let Some((algorithm, key)) = &reply.seal {
-            message.integrity(*algorithm, key);
+        if let Some(seal) = &reply.seal {
+            for algorithm in seal.algorithms {
+                message.integrity(*algorithm, &seal.key);
+            }
         }
         if reply.fingerprint {
             message.fingerprint();
@@ -114,6 +116,7 @@ impl<E: Entropy> Server<E> {
             .mint(self.now, &reply.five_tuple.client, features);
         message.attribute(&Realm(self.config.realm.as_bytes()));
         message.attribute(&nonce.as_attribute());
+        // DEVIATION(rfc8489-9.2.4-list): not sent where MD5 is all there is to choose.
         if features.contains(SecurityFeatures::PASSWORD_ALGORITHMS) {
             message.attribute(&OFFERED_ALGORITHMS);
         }

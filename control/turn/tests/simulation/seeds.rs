@@ -1,0 +1,92 @@
+//! Many seeds, or one to look at.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::scenario::{Scenario, Summary};
+use crate::violation::{Checked, Invariant, Violation};
+
+/// Runs as many seeds as asked for, or replays the one asked for.
+pub(crate) fn run(seeds: u64, replay: Option<u64>) {
+    if let Some(seed) = replay {
+        match run_one(seed, true) {
+            Ok(summary) => println!("seed {seed}: {summary:?}"),
+            Err(violation) => fail(seed, &violation),
+        }
+        return;
+    }
+    let (started, mut told) = (Instant::now(), Instant::now());
+    let mut total = Totals::default();
+    for seed in 0..seeds {
+        match run_checked(seed) {
+            Ok(summary) => total.add(&summary),
+            Err(violation) => fail(seed, &violation),
+        }
+        if told.elapsed() > Duration::from_secs(10) {
+            told = Instant::now();
+            println!(
+                "{} of {seeds} seeds, {:.0?}: {total:?}",
+                seed + 1,
+                started.elapsed()
+            );
+        }
+    }
+    println!("{seeds} seeds, {:.1?}: {total:?}", started.elapsed());
+    // A world in which nothing happens would pass any check.
+    assert!(
+        seeds < 20 || total.allocations > seeds && total.forwarded > 10 * seeds,
+        "{total:?}"
+    );
+}
+
+/// One seed in sixteen is run twice.
+fn run_checked(seed: u64) -> Checked<Summary> {
+    let summary = run_one(seed, false)?;
+    if seed % 16 == 0 {
+        let again = run_one(seed, false)?;
+        if again != summary {
+            let what = format!("{summary:?}, then {again:?}");
+            return Err(Violation {
+                invariant: Invariant::SameTrace,
+                what,
+            });
+        }
+    }
+    Ok(summary)
+}
+
+fn run_one(seed: u64, observe: bool) -> Checked<Summary> {
+    let run = || Scenario::new(seed, observe).run();
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic");
+        Err(Violation {
+            invariant: Invariant::NoPanic,
+            what: text.to_owned(),
+        })
+    })
+}
+
+fn fail(seed: u64, violation: &Violation) -> ! {
+    panic!("seed {seed}: {violation}\nreplay it with: make sim SEED={seed}");
+}
+
+/// What all seeds together came to.
+#[derive(Debug, Default)]
+struct Totals {
+    steps: u64,
+    datagrams: u64,
+    allocations: u64,
+    forwarded: u64,
+}
+
+impl Totals {
+    const fn add(&mut self, summary: &Summary) {
+        self.steps += summary.steps;
+        self.datagrams += summary.datagrams;
+        self.allocations += summary.allocations;
+        self.forwarded += summary.forwarded;
+    }
+}
