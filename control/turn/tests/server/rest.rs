@@ -131,6 +131,25 @@ fn without_a_wall_clock_no_rest_credential_is_live() {
 }
 
 #[test]
+fn clock_that_jumps_moves_rest_expiry_and_nothing_else() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut world = world(rest_config());
+    let mut live = client(0, &format!("{}:alice", NOW + 60));
+    assert!(live.allocate(&mut world).is_success());
+
+    world.server.set_wall_clock(world.now, NOW + DAY);
+    assert!(live.refresh(&mut world, None).is_success());
+    let mut late = client(1, &format!("{}:bob", NOW + 60));
+    assert_eq!(late.allocate(&mut world).code(), 401);
+
+    world.server.set_wall_clock(world.now, NOW - DAY);
+    assert!(live.refresh(&mut world, None).is_success());
+    late.greet(&mut world);
+    assert!(late.allocate(&mut world).is_success());
+    assert_eq!(world.server.allocations(), 2);
+}
+
+#[test]
 fn expiry_ends_new_work_but_not_a_live_call() {
     let mut world = world(rest_config());
     let mut client = client(0, &format!("{}:alice", NOW + 60));

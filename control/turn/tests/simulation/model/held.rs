@@ -37,6 +37,8 @@ impl Model {
         for (held, (granted, is_certain)) in grants {
             match entries.get(&held) {
                 Some(end) if *end == granted => {}
+                // Without its permission a channel is not seen, and may still be bound.
+                None if !is_certain && is_hidden(&held, &entries) => {}
                 None if !is_certain => self.forget(&held),
                 found => {
                     ensure!(
@@ -195,5 +197,15 @@ impl Model {
     /// Who has an allocation, in order.
     pub(crate) fn five_tuples(&self) -> Vec<FiveTuple> {
         self.allocations.keys().copied().collect()
+    }
+}
+
+/// Whether a channel's permission is gone from the lane, and the channel's entry with it.
+fn is_hidden(held: &Held, entries: &BTreeMap<Held, Timestamp>) -> bool {
+    match held {
+        Held::Channel(five_tuple, _, peer) => {
+            !entries.contains_key(&Held::Permission(*five_tuple, peer.ip()))
+        }
+        Held::Relay(..) | Held::Permission(..) => false,
     }
 }
