@@ -1,0 +1,199 @@
+//! Runs of coturn's load client `turnutils_uclient` on the client host, and what it reports.
+//!
+//! Without `-c` uclient makes an RTP and RTCP pair of allocations (EVEN-PORT with a reservation, then
+//! RESERVATION-TOKEN); with `-c` single ones. It uses channels unless told to send indications.
+//!
+//! The uclient of coturn before 4.16, Debian 12's too, draws its channel numbers at random from all
+//! of RFC 5766's range, 0x4000 to 0x7FFF. RFC 8656 section 12 left the first quarter of that, and a
+//! ChannelBind with any other number is answered with 400, which ends uclient before it sends a
+//! message. So a run that ended like that is started again until its numbers are allowed ones.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use turnpike_bench_rig::netns::{Hosts, PEER_V4, PEER_V6, Process, RELAY_V4, RELAY_V6};
+
+use super::relay::{PASSWORD, USER};
+
+/// A run of uclient.
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    pub(super) server: IpAddr,
+    pub(super) peer: IpAddr,
+    /// Send and Data indications in place of channels.
+    pub(super) indications: bool,
+    /// RTP and RTCP pairs of allocations.
+    pub(super) pairs: bool,
+    pub(super) clients: u32,
+    /// Bytes of a message.
+    pub(super) length: u32,
+    /// The clients send to each other's relayed addresses, not to the peer.
+    pub(super) between_clients: bool,
+}
+
+pub(super) const CHANNELS: Load = Load {
+    server: RELAY_V4,
+    peer: PEER_V4,
+    indications: false,
+    pairs: false,
+    clients: 1,
+    length: 172,
+    between_clients: false,
+};
+
+pub(super) const CHANNELS_V6: Load = Load {
+    server: RELAY_V6,
+    peer: PEER_V6,
+    ..CHANNELS
+};
+
+pub(super) const INDICATIONS: Load = Load {
+    indications: true,
+    ..CHANNELS
+};
+
+pub(super) const INDICATIONS_V6: Load = Load {
+    indications: true,
+    ..CHANNELS_V6
+};
+
+/// Messages a client sends on each allocation.
+pub(super) const MESSAGES: u64 = 50;
+
+/// The shortest message that holds what uclient writes into it.
+pub(super) const SHORTEST: u32 = 40;
+
+/// Between two messages of a client.
+const INTERVAL_MS: &str = "10";
+
+/// How long a run may take; it takes some seconds, mostly asleep.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// How often a run may draw a channel number that is not allowed. Two numbers are both allowed once
+/// in sixteen times; that this many draws in a row fail is no accident.
+const DRAWS_MAX: u32 = 300;
+
+/// What uclient counted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) lost: u64,
+    pub(super) send_dropped: u64,
+}
+
+impl Load {
+    /// Runs uclient as the relay's configured user, to its end.
+    #[track_caller]
+    pub(super) fn run(self, hosts: &Hosts) -> Report {
+        self.run_as(hosts, USER, PASSWORD)
+    }
+
+    #[track_caller]
+    pub(super) fn run_as(self, hosts: &Hosts, user: &str, password: &str) -> Report {
+        for _ in 0..DRAWS_MAX {
+            let mut uclient = self.start(hosts, user, password);
+            let ended = uclient.wait(WITHIN);
+            let output = uclient.output();
+            match ended {
+                Ok(status) if status.success() => {
+                    return Report::parse(&output)
+                        .unwrap_or_else(|| panic!("uclient gave no report:\n{output}"));
+                }
+                Ok(_) if output.contains("channel bind: error 400") => {}
+                Ok(status) => panic!("uclient: {status}:\n{output}"),
+                Err(error) => panic!("uclient: {error}"),
+            }
+        }
+        panic!("uclient drew no allowed channel number in {DRAWS_MAX} runs");
+    }
+
+    fn start(self, hosts: &Hosts, user: &str, password: &str) -> Process {
+        let option = |name: &str, value: &dyn ToString| [name.to_owned(), value.to_string()];
+        let flag = |name: &str, set: bool| set.then(|| name.to_owned());
+        let mut args = [
+            option("-u", &user),
+            option("-w", &password),
+            option("-z", &INTERVAL_MS),
+            option("-n", &MESSAGES),
+            option("-m", &self.clients),
+            option("-l", &self.length),
+            option("-e", &self.peer),
+        ]
+        .concat();
+        args.extend(flag("-s", self.indications));
+        args.extend(flag("-c", !self.pairs));
+        args.extend(flag("-x", self.peer.is_ipv6()));
+        args.extend(flag("-y", self.between_clients));
+        args.push(self.server.to_string());
+        hosts.client.spawn("turnutils_uclient", args).unwrap()
+    }
+
+    /// What uclient reports when not one message is lost.
+    pub(super) fn whole(self) -> Report {
+        let allocations = u64::from(self.clients) * if self.pairs { 2 } else { 1 };
+        let sent = allocations * MESSAGES;
+        Report {
+            sent,
+            received: sent,
+            lost: 0,
+            send_dropped: 0,
+        }
+    }
+}
+
+/// Runs loads side by side (uclient spends most of its time asleep); their reports in order.
+pub(super) fn run_all(hosts: &Hosts, loads: &[Load]) -> Vec<Report> {
+    thread::scope(|scope| {
+        let run = |load: &Load| {
+            let load = *load;
+            scope.spawn(move || load.run(hosts))
+        };
+        let running: Vec<_> = loads.iter().map(run).collect();
+        let report = |thread: thread::ScopedJoinHandle<'_, Report>| match thread.join() {
+            Ok(report) => report,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        running.into_iter().map(report).collect()
+    })
+}
+
+impl Report {
+    /// Reads the last sums that uclient printed.
+    fn parse(output: &str) -> Option<Self> {
+        let last = |label: &str| output.lines().rfind(|line| line.contains(label));
+        let sums = last("tot_send_msgs=")?;
+        let losses = last("Total lost packets")?;
+        Some(Self {
+            sent: number_after(sums, "tot_send_msgs=")?,
+            received: number_after(sums, "tot_recv_msgs=")?,
+            lost: number_after(losses, "Total lost packets ")?,
+            send_dropped: number_after(losses, "total send dropped ")?,
+        })
+    }
+}
+
+/// The digits that follow a label.
+fn number_after(line: &str, label: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(label)?;
+    rest.split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
+#[test]
+fn the_report_is_read() {
+    let output = "3: : start_mclient: msz=3, tot_send_msgs=75, tot_recv_msgs=74, tot_send_bytes ~ 5\n\
+         3: : start_mclient: tot_send_msgs=150, tot_recv_msgs=147\n\
+         3: : Total lost packets 3 (2.000000%), total send dropped 1 (0.000000%)";
+    let report = Report {
+        sent: 150,
+        received: 147,
+        lost: 3,
+        send_dropped: 1,
+    };
+    assert_eq!(Report::parse(output), Some(report));
+    assert_eq!(Report::parse("0: : Cannot complete Allocation"), None);
+}

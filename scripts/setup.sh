@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Installs what building and testing Turnpike lack on a Debian 12 or Ubuntu machine that has Rust by
+# rustup. Says what it does, does nothing twice, and is quick when all is there.
+#
+#   scripts/setup.sh             everything `make test` needs
+#   scripts/setup.sh --run-only  what `make run` needs: cargo and a C compiler
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:$HOME/.cargo/bin"
+
+NEXTEST_VERSION=0.9.143
+
+main() {
+    need_cargo
+    case "${1:-}" in
+        --run-only)
+            want cc build-essential
+            install_wanted
+            ;;
+        "")
+            want cc build-essential
+            want ip iproute2
+            want ethtool ethtool
+            want setpriv util-linux
+            want turnutils_uclient coturn
+            python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
+            install_wanted
+            rust_parts
+            nextest
+            python_venv
+            say "everything is there"
+            ;;
+        *) die "unknown option $1 (known: --run-only)" ;;
+    esac
+}
+
+need_cargo() {
+    command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup first"
+}
+
+# Notes the Debian package of a program that is missing.
+wanted=()
+want() {
+    have "$1" || wanted+=("$2")
+}
+
+install_wanted() {
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    have apt-get || die "missing: ${wanted[*]} (and no apt-get to install them with)"
+    say "installing with apt-get: ${wanted[*]}"
+    as_root apt-get update -q
+    if [[ " ${wanted[*]} " == *" coturn "* ]]; then
+        without_starting_services apt_install "${wanted[@]}"
+        # Installed for its test programs only: its server must not come up at the next boot either.
+        as_root systemctl disable coturn >/dev/null 2>&1 || true
+    else
+        apt_install "${wanted[@]}"
+    fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+# Debian asks /usr/sbin/policy-rc.d whether a package may start its service; 101 means no.
+without_starting_services() {
+    local policy=/usr/sbin/policy-rc.d made= status=0
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        made=yes
+    fi
+    "$@" || status=$?
+    [ -z "$made" ] || as_root rm -f "$policy"
+    return "$status"
+}
+
+rust_parts() {
+    have rustup || die "rustup is missing: the tests build for a second target, which rustup adds"
+    local installed
+    installed=$(rustup component list --installed; rustup target list --installed)
+    if ! grep -q '^wasm32-unknown-unknown$' <<<"$installed"; then
+        say "adding the wasm32-unknown-unknown target with rustup"
+        rustup target add wasm32-unknown-unknown
+    fi
+    local part
+    for part in clippy rustfmt; do
+        if ! grep -q "^$part" <<<"$installed"; then
+            say "adding $part with rustup"
+            rustup component add "$part"
+        fi
+    done
+}
+
+# cargo-nextest runs each test in a process of its own; without it the tests run under cargo test.
+nextest() {
+    if cargo nextest --version >/dev/null 2>&1 || [ -n "${TURNPIKE_NO_NEXTEST:-}" ]; then
+        return
+    fi
+    say "building cargo-nextest $NEXTEST_VERSION, once (some minutes; TURNPIKE_NO_NEXTEST=1 goes without)"
+    cargo install cargo-nextest --locked --version "$NEXTEST_VERSION" \
+        || say "cargo-nextest could not be built: the tests will run under cargo test"
+}
+
+python_venv() {
+    local stamp=.venv/installed-requirements.txt
+    if cmp -s scripts/requirements.txt "$stamp" && .venv/bin/python -c 'import aioice' 2>/dev/null; then
+        return
+    fi
+    say "making .venv with an independent ICE implementation for the end-to-end tests"
+    python3 -m venv --clear .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+    cp scripts/requirements.txt "$stamp"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        die "this needs root: $* (install sudo, or run as root)"
+    fi
+}
+
+# Debian keeps ip and ethtool in sbin, which is not on every user's path.
+have() {
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null
+}
+
+say() {
+    echo "setup: $*"
+}
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+main "$@"
