@@ -1,1 +1,17 @@
-//! Turnpike.
+//! Turnpike, the process: io_uring runtime, configuration and the `turnpike` binary around the
+//! sans-IO engines of `control`.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod host;
+pub mod probe;
+pub mod relay;
+pub mod shard;
+
+#[expect(
+    unsafe_code,
+    reason = "the one door to io_uring; its SAFETY.md numbers the invariants"
+)]
+pub mod uring;

@@ -1,2 +1,10 @@
-//! Turnpike.
-fn main() {}
+//! The `turnpike` binary.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    turnpike::cli::main()
+}

@@ -1,0 +1,118 @@
+//! `turnpike run`
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use turnpike_types::Entropy;
+
+use super::Failure;
+use super::banner::{self, Guest};
+use super::signals::StopSignals;
+use super::status::{self, StatusLine};
+use crate::config::Config;
+use crate::entropy::SystemEntropy;
+use crate::host::Host;
+use crate::probe;
+use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
+use crate::shard::Snapshot;
+
+/// The name of the generated user.
+const GUEST: &str = "turnpike";
+
+/// The name that the relay proves itself under; no more than the proof needs.
+const PROBE: &str = "turnpike-probe";
+
+/// Letters of a generated password: some 119 bits.
+const PASSWORD_CHARS: usize = 20;
+
+/// How often the numbers are looked at.
+const GLANCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Descriptors that are not relayed addresses, roughly.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
+    let signals = StopSignals::hold()?;
+    let mut entropy = SystemEntropy::new()?;
+    let (config, guest) = match file {
+        Some(file) => (Config::read(file)?, None),
+        None => {
+            let guest = Guest {
+                name: GUEST.to_owned(),
+                password: password(&mut entropy),
+            };
+            (Config::embedded(&guest.name, &guest.password), Some(guest))
+        }
+    };
+    let plan = Plan::new(config, &Host::look()?, port)?;
+    let prober = (PROBE.to_owned(), password(&mut entropy));
+    let options = Options {
+        guest: Some(prober.clone()),
+        ..Options::default()
+    };
+    note_descriptors()?;
+    let started = Instant::now();
+    let relay = Relay::start(&plan, &options)?;
+    let mut out = io::stdout();
+    banner::print(&mut out, &plan, relay.listeners(), guest.as_ref())?;
+    let proofs = probe::run(relay.listeners(), &plan.relay, Some((&prober.0, &prober.1)));
+    relay.remove_user(&prober.0);
+    // The proof's own traffic is not what the relay served.
+    let baseline = relay.fresh_snapshot();
+    banner::print_proof(&mut out, &proofs)?;
+    out.flush()?;
+    let why = watch(&relay, &signals, baseline)?;
+    let last = relay.stop()?;
+    writeln!(out, "stopped    by {why}")?;
+    status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
+    Ok(out.flush()?)
+}
+
+/// Shows the numbers until a signal comes, and says which.
+fn watch(relay: &Relay, signals: &StopSignals, first: Snapshot) -> io::Result<&'static str> {
+    let mut line = StatusLine::new(first);
+    let why = loop {
+        if let Some(signal) = signals.wait(GLANCE_EVERY)? {
+            break signal;
+        }
+        if !relay.is_running() {
+            break "a fault";
+        }
+        line.update(relay.snapshot())?;
+    };
+    line.end()?;
+    Ok(why)
+}
+
+fn note_descriptors() -> io::Result<()> {
+    let descriptors = raise_descriptor_limit()?;
+    tracing::info!(
+        "room for about {} relayed addresses, one descriptor each; `ulimit -n` sets that",
+        descriptors.saturating_sub(OTHER_DESCRIPTORS)
+    );
+    Ok(())
+}
+
+/// Letters and digits that cannot be mistaken for each other.
+fn password(entropy: &mut impl Entropy) -> String {
+    const LETTERS: &[u8; 57] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+    (0..PASSWORD_CHARS)
+        .filter_map(|_| LETTERS.get(entropy.below(LETTERS.len() as u32) as usize))
+        .map(|letter| char::from(*letter))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_password_is_long_plain_and_new_each_time() {
+        let mut entropy = SystemEntropy::new().unwrap();
+        let one = password(&mut entropy);
+        assert_eq!(one.len(), PASSWORD_CHARS);
+        assert!(one.chars().all(|it| it.is_ascii_alphanumeric()));
+        assert_ne!(one, password(&mut entropy));
+    }
+}

@@ -1,0 +1,182 @@
+//! The live status line, and the summary at the end.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::shard::Snapshot;
+
+/// Between two lines that are not on a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(60);
+
+/// One line that is rewritten on a terminal, and a line a minute elsewhere.
+pub(super) struct StatusLine {
+    live: bool,
+    shown_at: Instant,
+    shown: Snapshot,
+}
+
+impl StatusLine {
+    pub(super) fn new(first: Snapshot) -> Self {
+        Self {
+            live: io::stdout().is_terminal(),
+            shown_at: Instant::now(),
+            shown: first,
+        }
+    }
+
+    /// Shows the numbers, if it is time to.
+    pub(super) fn update(&mut self, now: Snapshot) -> io::Result<()> {
+        let passed = self.shown_at.elapsed();
+        if !self.live && passed < LINE_EVERY {
+            return Ok(());
+        }
+        let line = rates(&now, &now.since(&self.shown), passed);
+        let mut out = io::stdout().lock();
+        if self.live {
+            write!(out, "\r\x1b[K{line}")?;
+        } else {
+            writeln!(out, "{line}")?;
+        }
+        self.shown_at = Instant::now();
+        self.shown = now;
+        out.flush()
+    }
+
+    /// Leaves the line, so that what follows begins on its own.
+    pub(super) fn end(&self) -> io::Result<()> {
+        if self.live {
+            writeln!(io::stdout())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn rates(now: &Snapshot, change: &Snapshot, passed: Duration) -> String {
+    let seconds = passed.as_secs_f64().max(0.001);
+    let packets = change.packets() as f64 / seconds;
+    let megabits = change.bytes() as f64 * 8.0 / seconds / 1e6;
+    format!(
+        "{} allocations · {} packets/s · {megabits:.1} Mbit/s · {} dropped",
+        grouped(now.allocations),
+        grouped(packets.round() as u64),
+        grouped(now.dropped())
+    )
+}
+
+pub(super) fn print_summary(
+    out: &mut impl Write,
+    uptime: Duration,
+    served: &Snapshot,
+) -> io::Result<()> {
+    writeln!(out, "up         {}", spoken(uptime))?;
+    writeln!(
+        out,
+        "served     {} allocations",
+        grouped(served.allocations_total)
+    )?;
+    writeln!(
+        out,
+        "relayed    {} packets, {} to peers ({}) and {} to clients ({})",
+        grouped(served.packets()),
+        grouped(served.to_peer_packets),
+        bytes(served.to_peer_bytes),
+        grouped(served.to_client_packets),
+        bytes(served.to_client_bytes)
+    )?;
+    write!(out, "dropped    {} packets", grouped(served.dropped()))?;
+    for (index, (reason, count)) in served.drops_by_reason().enumerate() {
+        let before = if index == 0 { ": " } else { ", " };
+        write!(out, "{before}{reason} {}", grouped(count))?;
+    }
+    writeln!(out)
+}
+
+fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {seconds} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..10_000 => format!("{count} B"),
+        10_000..10_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turnpike_types::DropReason;
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot {
+            allocations: 12,
+            allocations_total: 1_500,
+            to_peer_packets: 1_000,
+            to_peer_bytes: 172_000,
+            to_client_packets: 500,
+            to_client_bytes: 86_000,
+            ..Snapshot::default()
+        };
+        snapshot.drops[DropReason::NoChannel as usize] = 2;
+        snapshot.drops[DropReason::QueueFull as usize] = 1_000;
+        snapshot
+    }
+
+    #[test]
+    fn rates_are_of_the_time_that_passed() {
+        let line = rates(&snapshot(), &snapshot(), Duration::from_millis(500));
+        assert_eq!(
+            line,
+            "12 allocations · 3,000 packets/s · 4.1 Mbit/s · 1,002 dropped"
+        );
+    }
+
+    #[test]
+    fn summary_names_each_reason_with_drops() {
+        let mut out = Vec::new();
+        print_summary(&mut out, Duration::from_secs(3_725), &snapshot()).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "up         1 h 2 min\n\
+             served     1,500 allocations\n\
+             relayed    1,500 packets, 1,000 to peers (172.0 kB) and 500 to clients (86.0 kB)\n\
+             dropped    1,002 packets: no_channel 2, queue_full 1,000\n"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A refusal of the configuration, said so that the reader can mend it.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    file: Option<PathBuf>,
+    place: Option<Place>,
+    message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    line: usize,
+    column: usize,
+    text: String,
+    width: usize,
+}
+
+/// An unknown key nearer than this many edits to a known one is taken for a slip of the hand.
+const NEAR_EDITS_MAX: usize = 3;
+
+impl ConfigError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            file: None,
+            place: None,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn at(text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            file: None,
+            place: Some(Place::of(text, span)),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
+        let message = nearest_key(error.message()).unwrap_or_else(|| error.message().to_owned());
+        match error.span() {
+            Some(span) => Self::at(text, span, message),
+            None => Self::new(message),
+        }
+    }
+
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file",
+            io::ErrorKind::PermissionDenied => "this user may not read it",
+            _ => return Self::new(format!("{}: {error}", path.display())),
+        };
+        Self::new(format!("{}: {hint}", path.display()))
+    }
+
+    pub(super) fn in_file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_owned());
+        self
+    }
+
+    /// Line and column, from 1, where a place is known.
+    #[must_use]
+    pub fn line_column(&self) -> Option<(usize, usize)> {
+        self.place.as_ref().map(|place| (place.line, place.column))
+    }
+
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+        }
+        match &self.place {
+            Some(place) => {
+                writeln!(f, "{}:{}: {}", place.line, place.column, self.message)?;
+                let margin = place.line.to_string().len();
+                writeln!(f, "{:margin$} |", "")?;
+                writeln!(f, "{} | {}", place.line, place.text)?;
+                let indent = place.column - 1;
+                write!(
+                    f,
+                    "{:margin$} | {:indent$}{}",
+                    "",
+                    "",
+                    "^".repeat(place.width)
+                )
+            }
+            None if self.file.is_some() => write!(f, " {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl Place {
+    fn of(text: &str, span: Range<usize>) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text
+            .get(line_start..)
+            .unwrap_or("")
+            .lines()
+            .next()
+            .unwrap_or("");
+        let column = before.get(line_start..).unwrap_or("").chars().count() + 1;
+        let marked = text
+            .get(span)
+            .unwrap_or("")
+            .lines()
+            .next()
+            .unwrap_or("")
+            .chars()
+            .count();
+        Self {
+            line: before.matches('\n').count() + 1,
+            column,
+            text: line.to_owned(),
+            width: marked.max(1),
+        }
+    }
+}
+
+/// Rewrites serde's "unknown field `x`, expected one of `a`, `b`" into a suggestion.
+fn nearest_key(message: &str) -> Option<String> {
+    let mut quoted = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    let unknown = quoted.next()?;
+    let known: Vec<&str> = quoted.collect();
+    let nearest = known
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(unknown, key), *key))
+        .min()
+        .filter(|(edits, key)| *edits <= NEAR_EDITS_MAX && *edits < key.len());
+    Some(match nearest {
+        Some((_, key)) => format!("unknown key `{unknown}`; did you mean `{key}`?"),
+        None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
+    })
+}

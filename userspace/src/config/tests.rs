@@ -1,0 +1,231 @@
+use super::*;
+
+const FULL: &str = r#"
+realm = "example.org"
+
+[[listen]]
+transport = "udp"
+address   = "192.0.2.1:3478"
+
+[[listen]]
+transport = "udp"
+address   = "2001:db8::1"
+
+[relay]
+addresses = ["192.0.2.1", "2001:db8::1"]
+external  = { "192.0.2.1" = "198.51.100.7" }
+ports     = "50000-50999"
+
+[auth]
+users    = { alice = "password" }
+secrets  = ["shared-secret"]
+nonce_lifetime = "30m"
+
+[peers]
+allow = ["10.0.0.0/8", "192.0.2.9"]
+deny  = ["203.0.113.0/24"]
+
+[limits]
+allocations_per_user = 10
+allocation_packets_per_second = 5000
+user_bytes_per_second = "10 MB"
+"#;
+
+#[test]
+fn whole_shape_is_read() {
+    let config = Config::parse(FULL).unwrap();
+    assert_eq!(config.realm, "example.org");
+    assert_eq!(
+        config.listen,
+        [
+            "192.0.2.1:3478".parse().unwrap(),
+            "[2001:db8::1]:3478".parse().unwrap()
+        ]
+    );
+    assert_eq!(config.relay.ports, 50_000..=50_999);
+    assert_eq!(
+        config
+            .relay
+            .addresses
+            .iter()
+            .map(RelayAddress::advertised)
+            .collect::<Vec<_>>(),
+        [
+            "198.51.100.7".parse::<IpAddr>().unwrap(),
+            "2001:db8::1".parse().unwrap()
+        ]
+    );
+    assert_eq!(
+        config.auth.users,
+        [("alice".to_owned(), Secret::new("password"))]
+    );
+    assert_eq!(config.auth.nonce_lifetime, Some(Duration::from_secs(1_800)));
+    assert_eq!(config.peers.allow.len(), 2);
+    assert_eq!(config.limits.allocations_per_user, Some(10));
+    assert_eq!(
+        config.limits.allocation_rate.packets_per_second,
+        Some(5_000)
+    );
+    assert_eq!(config.limits.user_rate.bytes_per_second, Some(10_000_000));
+    assert!(!config.anonymous);
+}
+
+#[test]
+fn credentials_are_not_in_debug_output() {
+    let config = Config::parse(FULL).unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("password\""), "{printed}");
+    assert!(!printed.contains("shared-secret"), "{printed}");
+}
+
+#[test]
+fn unknown_key_names_line_column_and_the_nearest_key() {
+    let error = Config::parse("realm = \"x\"\nanonymus = true\n").unwrap_err();
+    assert_eq!(error.line_column(), Some((2, 1)));
+    assert_eq!(
+        error.message(),
+        "unknown key `anonymus`; did you mean `anonymous`?"
+    );
+    let error = Config::parse("[limits]\nallocation_per_user = 1\n").unwrap_err();
+    assert_eq!(error.line_column(), Some((2, 1)));
+    assert!(
+        error
+            .message()
+            .ends_with("did you mean `allocations_per_user`?"),
+        "{error}"
+    );
+    let error = Config::parse("[peers]\nblocked_countries = []\n").unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("known here: allow, deny, min_port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn error_shows_the_line_with_a_mark_under_it() {
+    let error = Config::parse("anonymous = true\n[peers]\nallow = [\"10.0.0.1/8\"]\n").unwrap_err();
+    let shown = error.in_file(Path::new("t.toml")).to_string();
+    assert_eq!(
+        shown,
+        "t.toml:3:9: `10.0.0.1/8` has bits beyond its prefix; did you mean \"10.0.0.0/8\"?\n  |\n\
+         3 | allow = [\"10.0.0.1/8\"]\n  |         ^^^^^^^^^^^^^^"
+    );
+}
+
+#[test]
+fn wrong_values_are_refused_where_they_stand() {
+    for (text, line, column, words) in [
+        (
+            "anonymous = true\n[[listen]]\ntransport = \"tcp\"\naddress = \"1.2.3.4\"",
+            3,
+            13,
+            "udp only",
+        ),
+        (
+            "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"host:1\"",
+            4,
+            11,
+            "not an address",
+        ),
+        (
+            "anonymous = true\n[relay]\nports = \"60000-50000\"",
+            3,
+            9,
+            "50000-60000",
+        ),
+        ("anonymous = true\n[relay]\nports = \"80-90\"", 3, 9, "1024"),
+        (
+            "anonymous = true\n[relay]\naddresses = [\"0.0.0.0\"]",
+            3,
+            14,
+            "no address",
+        ),
+        (
+            "anonymous = true\n[relay]\naddresses = [\"::1\", \"::1\"]",
+            3,
+            21,
+            "twice",
+        ),
+        (
+            "anonymous = true\n[relay]\nexternal = { \"192.0.2.1\" = \"192.0.2.2\" }",
+            3,
+            14,
+            "not among",
+        ),
+        (
+            "anonymous = true\n[limits]\nallocations = 0",
+            3,
+            15,
+            "refuse everything",
+        ),
+        (
+            "anonymous = true\n[limits]\nuser_bytes_per_second = \"10\"",
+            3,
+            25,
+            "not a size",
+        ),
+        (
+            "[auth]\nusers = { a = \"b\" }\nnonce_lifetime = \"1s\"",
+            3,
+            18,
+            "between",
+        ),
+        ("[auth]\nusers = { a = \"\" }", 2, 15, "empty"),
+        ("realm = \"\"\nanonymous = true", 1, 9, "empty"),
+        ("realm = 5\nanonymous = true", 1, 9, "string"),
+    ] {
+        let error = Config::parse(text).unwrap_err();
+        assert_eq!(error.line_column(), Some((line, column)), "{text}\n{error}");
+        assert!(error.message().contains(words), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn keys_of_a_later_version_are_refused_not_ignored() {
+    for text in [
+        "anonymous = true\n[tls]\ncertificate = \"c\"\nkey = \"k\"",
+        "anonymous = true\n[metrics]\naddress = \"127.0.0.1:1\"",
+        "[auth]\nusers = { a = \"b\" }\ndatabase = \"d\"",
+    ] {
+        let error = Config::parse(text).unwrap_err();
+        assert!(error.message().contains("not in this version"), "{error}");
+        assert!(error.line_column().is_some());
+    }
+}
+
+#[test]
+fn relay_without_credentials_is_refused_unless_anonymous() {
+    let error = Config::parse("realm = \"x\"").unwrap_err();
+    assert!(error.message().contains("anonymous = true"), "{error}");
+    assert!(Config::parse("anonymous = true").unwrap().anonymous);
+    let both = "anonymous = true\n[auth]\nsecrets = [\"s\"]";
+    assert_eq!(
+        Config::parse(both).unwrap_err().line_column(),
+        Some((1, 13))
+    );
+}
+
+#[test]
+fn listener_inside_the_relayed_ports_is_refused() {
+    let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"192.0.2.1:50000\"";
+    assert!(Config::parse(text).unwrap_err().message().contains("50000"));
+}
+
+#[test]
+fn missing_file_is_named() {
+    let error = Config::read(Path::new("/nonexistent/t.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/nonexistent/t.toml: there is no such file"
+    );
+}
+
+#[test]
+fn embedded_defaults_need_one_user() {
+    let config = Config::embedded("u", "p");
+    assert_eq!(config.auth.users.len(), 1);
+    assert_eq!(config.relay.ports, 49_152..=65_535);
+    assert!(!config.anonymous);
+}

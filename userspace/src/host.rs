@@ -1,0 +1,231 @@
+//! The host's own addresses, and which of them a relay without a configuration uses.
+//!
+//! It listens on every address that another machine could use, and relays from one a family: the
+//! one the default route leaves from. A host with nothing but loopback gets loopback.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+/// The addresses of interfaces that are up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Every address, loopback and link-local included, in the kernel's order.
+    addresses: Vec<IpAddr>,
+    /// Source addresses of the default routes, where there are any.
+    preferred: Vec<IpAddr>,
+}
+
+impl Host {
+    /// Looks at the interfaces and the routes. Sends nothing.
+    ///
+    /// # Errors
+    /// When the interfaces cannot be listed.
+    pub fn look() -> io::Result<Self> {
+        let passing = std::fs::read_to_string("/proc/net/if_inet6")
+            .map(|table| passing_addresses(&table))
+            .unwrap_or_default();
+        let mut addresses = Vec::new();
+        for interface in getifaddrs()? {
+            let Some(address) = interface.address else {
+                continue;
+            };
+            if !interface.flags.contains(InterfaceFlags::IFF_UP) {
+                continue;
+            }
+            let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+            let v6 = address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip()));
+            let Some(ip) = v4.or(v6) else { continue };
+            if !passing.contains(&ip) && !addresses.contains(&ip) {
+                addresses.push(ip);
+            }
+        }
+        // Documentation addresses: no route but the default one leads to them.
+        let far = [
+            Ipv4Addr::new(192, 0, 2, 1).into(),
+            Ipv6Addr::from(0x2001_0db8 << 96 | 1).into(),
+        ];
+        let preferred = far.into_iter().filter_map(source_towards).collect();
+        Ok(Self {
+            addresses,
+            preferred,
+        })
+    }
+
+    /// Where to listen: every address that another machine could use.
+    #[must_use]
+    pub fn listen_addresses(&self) -> Vec<IpAddr> {
+        let reachable: Vec<IpAddr> = self
+            .addresses
+            .iter()
+            .copied()
+            .filter(is_reachable)
+            .collect();
+        if reachable.is_empty() {
+            self.loopback()
+        } else {
+            reachable
+        }
+    }
+
+    /// Where to relay from: one address a family.
+    #[must_use]
+    pub fn relay_addresses(&self) -> Vec<IpAddr> {
+        let usable = self.listen_addresses();
+        [false, true]
+            .into_iter()
+            .filter_map(|is_ipv6| {
+                let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
+                let mut preferred = self.preferred.iter().filter(|ip| usable.contains(ip));
+                preferred
+                    .find(of_family)
+                    .or_else(|| usable.iter().find(of_family))
+                    .copied()
+            })
+            .collect()
+    }
+
+    /// The addresses that a wildcard of their family stands for; link-local ones need a scope and
+    /// are left out.
+    #[must_use]
+    pub fn expand(&self, wildcard: IpAddr) -> Vec<IpAddr> {
+        self.addresses
+            .iter()
+            .copied()
+            .filter(|ip| ip.is_ipv6() == wildcard.is_ipv6())
+            .filter(|ip| is_reachable(ip) || ip.is_loopback())
+            .collect()
+    }
+
+    fn loopback(&self) -> Vec<IpAddr> {
+        self.addresses
+            .iter()
+            .copied()
+            .filter(IpAddr::is_loopback)
+            .collect()
+    }
+}
+
+/// Whether another machine could send to it without a scope.
+fn is_reachable(ip: &IpAddr) -> bool {
+    let special = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast();
+    let link_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
+    };
+    !special && !link_local
+}
+
+fn source_towards(far: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match far {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+    // Connecting a UDP socket asks the routing table and sends nothing.
+    socket.connect(SocketAddr::new(far, 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+/// The IPv6 addresses in `/proc/net/if_inet6` that will not stay: temporary (RFC 8981),
+/// deprecated, tentative or failed.
+fn passing_addresses(table: &str) -> Vec<IpAddr> {
+    const TEMPORARY: u8 = 0x01;
+    const DAD_FAILED: u8 = 0x08;
+    const DEPRECATED: u8 = 0x20;
+    const TENTATIVE: u8 = 0x40;
+    table
+        .lines()
+        .filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            let ip = u128::from_str_radix(columns.next()?, 16).ok()?;
+            let flags = u8::from_str_radix(columns.nth(3)?, 16).ok()?;
+            let passes = flags & (TEMPORARY | DAD_FAILED | DEPRECATED | TENTATIVE) != 0;
+            passes.then(|| IpAddr::V6(Ipv6Addr::from(ip)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(addresses: &[&str], preferred: &[&str]) -> Host {
+        let parse = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
+        Host {
+            addresses: parse(addresses),
+            preferred: parse(preferred),
+        }
+    }
+
+    fn ips(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|ip| ip.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn listens_everywhere_and_relays_where_the_default_route_leaves() {
+        let host = host(
+            &[
+                "127.0.0.1",
+                "::1",
+                "172.17.0.1",
+                "192.168.1.5",
+                "fe80::1",
+                "fd00::5",
+                "2001:db8::5",
+            ],
+            &["192.168.1.5", "2001:db8::5"],
+        );
+        assert_eq!(
+            host.listen_addresses(),
+            ips(&["172.17.0.1", "192.168.1.5", "fd00::5", "2001:db8::5"])
+        );
+        assert_eq!(host.relay_addresses(), ips(&["192.168.1.5", "2001:db8::5"]));
+    }
+
+    #[test]
+    fn without_a_default_route_the_first_address_relays() {
+        let host = host(&["127.0.0.1", "10.0.0.2", "10.1.0.2", "169.254.3.4"], &[]);
+        assert_eq!(host.relay_addresses(), ips(&["10.0.0.2"]));
+    }
+
+    #[test]
+    fn host_with_loopback_alone_uses_loopback() {
+        let host = host(&["127.0.0.1", "::1"], &[]);
+        assert_eq!(host.listen_addresses(), ips(&["127.0.0.1", "::1"]));
+        assert_eq!(host.relay_addresses(), ips(&["127.0.0.1", "::1"]));
+    }
+
+    #[test]
+    fn wildcard_stands_for_its_family_with_loopback_and_without_link_local() {
+        let host = host(&["127.0.0.1", "::1", "10.0.0.2", "fe80::1", "fd00::5"], &[]);
+        assert_eq!(
+            host.expand(Ipv4Addr::UNSPECIFIED.into()),
+            ips(&["127.0.0.1", "10.0.0.2"])
+        );
+        assert_eq!(
+            host.expand(Ipv6Addr::UNSPECIFIED.into()),
+            ips(&["::1", "fd00::5"])
+        );
+    }
+
+    #[test]
+    fn temporary_and_deprecated_addresses_pass() {
+        let table = "\
+            20010db8000000000000000000000005 02 40 00 80 eth0\n\
+            20010db8000000000000000000000006 02 40 00 01 eth0\n\
+            20010db8000000000000000000000007 02 40 00 a0 eth0\n\
+            bad line\n";
+        assert_eq!(
+            passing_addresses(table),
+            ips(&["2001:db8::6", "2001:db8::7"])
+        );
+    }
+
+    #[test]
+    fn this_host_has_an_address() {
+        assert!(!Host::look().unwrap().listen_addresses().is_empty());
+    }
+}

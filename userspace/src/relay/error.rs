@@ -1,0 +1,93 @@
+//! Why the relay did not start, in words that say what to do.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use super::PlanError;
+use crate::shard::ShardError;
+
+/// Why the relay did not start, or ended by itself.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration does not fit this host.
+    Plan(PlanError),
+    /// A listener could not be opened.
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No descriptor for the wake-up.
+    Wake(io::Error),
+    /// No thread.
+    Thread(io::Error),
+    /// The shard refused, or failed later.
+    Shard(ShardError),
+    /// The shard's thread ended in a fault of its own.
+    Panicked,
+}
+
+impl std::error::Error for StartError {}
+
+impl From<PlanError> for StartError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Listen { address, source } => listen_hint(f, *address, source),
+            Self::Wake(error) => write!(f, "no descriptor left ({error}); raise `ulimit -n`"),
+            Self::Thread(error) => write!(f, "the shard's thread does not start: {error}"),
+            Self::Shard(ShardError::Ring(error)) => {
+                write!(f, "{error}")?;
+                ring_hint(f, &error.source)
+            }
+            Self::Shard(error) => error.fmt(f),
+            Self::Panicked => {
+                f.write_str("the shard's thread panicked; this is a fault of turnpike, report it")
+            }
+        }
+    }
+}
+
+fn listen_hint(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Error) -> fmt::Result {
+    let port = address.port();
+    write!(f, "cannot listen on udp {address}: ")?;
+    match source.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "another program has the port. `ss -ulpn 'sport = :{port}'` names it; stop it, or \
+             choose another port with `--port`, or in a configuration file with [[listen]] address"
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "not permitted. Ports below 1024 need CAP_NET_BIND_SERVICE: run as root, or \
+             `setcap cap_net_bind_service+ep` the binary, or choose a port from 1024"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            write!(
+                f,
+                "it is not an address of this host; `ip address` lists those"
+            )
+        }
+        _ => write!(f, "{source}"),
+    }
+}
+
+fn ring_hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Result {
+    match source.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM) => f.write_str(
+            ". io_uring is not allowed here: `sysctl kernel.io_uring_disabled` must be 0, and a \
+             container's seccomp profile must admit it",
+        ),
+        Some(libc::EINVAL) => f.write_str(". Linux 6.1 or later is needed; see `uname -r`"),
+        Some(libc::ENOMEM) => f.write_str(". Raise the locked-memory limit (`ulimit -l`)"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,258 @@
+//! From a configuration and a host to what the shard is made of.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use turnpike_turn::RelayAddress;
+use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerPolicy, UserKeys};
+use turnpike_types::ServerAddr;
+
+use crate::config::{Config, LimitsConfig};
+use crate::host::Host;
+
+/// Permissions and channels that the lane has room for, an allocation on average.
+const ENTRIES_PER_ALLOCATION: usize = 16;
+
+/// A configuration with its addresses decided.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where to listen. Never a wildcard, never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Where relayed addresses come from. Never empty.
+    pub relay: Vec<RelayAddress>,
+    /// Everything else.
+    pub config: Config,
+}
+
+/// Why a configuration does not fit this host.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to listen on or relay from.
+    #[error("this host has no address to {0}; `ip address` lists what it has")]
+    NoAddress(&'static str),
+    /// A relay address is not the host's.
+    #[error(
+        "relay address {0} is not an address of this host, which `ip address` lists; behind a \
+         NAT, [relay] addresses are the inside ones and external = {{ .. }} names the outside"
+    )]
+    NotOurs(IpAddr),
+    /// A user name or password that RFC 8265 forbids.
+    #[error("user `{0}`: the name or the password has characters that are not allowed (RFC 8265)")]
+    Forbidden(String),
+    /// The engine does not take a user or a secret.
+    #[error("[auth]: {0}")]
+    Credential(#[from] CredentialError),
+}
+
+impl Plan {
+    /// Decides the addresses; `port` is what chosen listeners get.
+    ///
+    /// # Errors
+    /// When the configuration names addresses that the host does not have.
+    pub fn new(config: Config, host: &Host, port: u16) -> Result<Self, PlanError> {
+        let listen = listen_addresses(&config, host, port);
+        if listen.is_empty() {
+            return Err(PlanError::NoAddress("listen on"));
+        }
+        let relay = relay_addresses(&config, host);
+        if relay.is_empty() {
+            return Err(PlanError::NoAddress("relay from"));
+        }
+        let foreign = relay
+            .iter()
+            .find(|own| UdpSocket::bind((own.ip, 0)).is_err());
+        if let Some(foreign) = foreign {
+            return Err(PlanError::NotOurs(foreign.ip));
+        }
+        Ok(Self {
+            listen,
+            relay,
+            config,
+        })
+    }
+
+    /// What the engine is told. `guest` is one more user, for the relay's proof of itself.
+    ///
+    /// # Errors
+    /// When a user or a secret cannot be used.
+    pub fn engine(
+        &self,
+        listeners: &[ServerAddr],
+        guest: Option<(&str, &str)>,
+    ) -> Result<server::Config, PlanError> {
+        let Config {
+            realm,
+            anonymous,
+            auth,
+            peers,
+            limits,
+            relay,
+            ..
+        } = &self.config;
+        let mut credentials = Credentials::new(realm);
+        let users = auth
+            .users
+            .iter()
+            .map(|(name, password)| (name.as_str(), password.reveal()));
+        for (name, password) in users.chain(guest) {
+            let keys = UserKeys::of_password(name, realm, password)
+                .ok_or_else(|| PlanError::Forbidden(name.to_owned()))?;
+            credentials.add_user(name, keys)?;
+        }
+        for secret in &auth.secrets {
+            credentials.add_secret(secret.reveal().as_bytes())?;
+        }
+        let defaults = server::Config::default();
+        Ok(server::Config {
+            realm: realm.clone(),
+            relay_addresses: self.relay.clone(),
+            ports: relay.ports.clone(),
+            anonymous: *anonymous,
+            credentials,
+            strict_expiry: auth.strict_expiry,
+            lifetimes: lifetimes(limits),
+            nonce_lifetime: auth.nonce_lifetime.unwrap_or(defaults.nonce_lifetime),
+            limits: engine_limits(limits),
+            peers: PeerPolicy {
+                allow: peers.allow.clone(),
+                deny: peers.deny.clone(),
+                min_port: peers.min_port.unwrap_or(defaults.peers.min_port),
+            },
+            services: listeners.iter().map(|server| server.0).collect(),
+            ..defaults
+        })
+    }
+
+    /// How many entries the lane needs room for.
+    #[must_use]
+    pub fn entries_max(&self) -> usize {
+        engine_limits(&self.config.limits)
+            .allocations
+            .saturating_mul(ENTRIES_PER_ALLOCATION)
+    }
+}
+
+fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<SocketAddr> {
+    if config.listen.is_empty() {
+        let chosen = host.listen_addresses().into_iter();
+        return chosen.map(|ip| SocketAddr::new(ip, port)).collect();
+    }
+    let mut addresses = Vec::new();
+    for address in &config.listen {
+        let ips = if address.ip().is_unspecified() {
+            host.expand(address.ip())
+        } else {
+            vec![address.ip()]
+        };
+        for ip in ips {
+            let address = SocketAddr::new(ip, address.port());
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    addresses
+}
+
+fn relay_addresses(config: &Config, host: &Host) -> Vec<RelayAddress> {
+    if !config.relay.addresses.is_empty() {
+        return config.relay.addresses.clone();
+    }
+    let chosen = host.relay_addresses().into_iter();
+    chosen
+        .map(|ip| RelayAddress { ip, external: None })
+        .collect()
+}
+
+fn lifetimes(limits: &LimitsConfig) -> Lifetimes {
+    let defaults = Lifetimes::default();
+    let allocation = limits.lifetime.unwrap_or(defaults.allocation);
+    // One key alone moves the other as far as it must.
+    let longest = limits
+        .lifetime_max
+        .unwrap_or_else(|| defaults.allocation_max.max(allocation));
+    Lifetimes {
+        allocation: allocation.min(longest),
+        allocation_max: longest,
+        ..defaults
+    }
+}
+
+fn engine_limits(limits: &LimitsConfig) -> server::Limits {
+    let defaults = server::Limits::default();
+    let count = |limit: Option<u32>, default: usize| limit.map_or(default, |it| it as usize);
+    server::Limits {
+        allocations: count(limits.allocations, defaults.allocations),
+        allocations_per_user: limits
+            .allocations_per_user
+            .unwrap_or(defaults.allocations_per_user),
+        permissions_per_allocation: count(
+            limits.permissions_per_allocation,
+            defaults.permissions_per_allocation,
+        ),
+        channels_per_allocation: count(
+            limits.channels_per_allocation,
+            defaults.channels_per_allocation,
+        ),
+        allocation_rate: limits.allocation_rate,
+        user_rate: limits.user_rate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Result<Plan, PlanError> {
+        Plan::new(Config::parse(text).unwrap(), &Host::look().unwrap(), 3_478)
+    }
+
+    #[test]
+    fn wildcard_listens_on_each_address_of_its_family() {
+        let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:4000\"\n\
+                    [[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"";
+        let plan = plan(text).unwrap();
+        let loopback: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        assert_eq!(plan.listen.iter().filter(|it| **it == loopback).count(), 1);
+        assert!(
+            plan.listen
+                .iter()
+                .all(|it| it.is_ipv4() && !it.ip().is_unspecified())
+        );
+    }
+
+    #[test]
+    fn relay_address_of_another_host_is_refused_by_name() {
+        let refused = plan("anonymous = true\n[relay]\naddresses = [\"192.0.2.1\"]").unwrap_err();
+        assert!(refused.to_string().contains("192.0.2.1"), "{refused}");
+    }
+
+    #[test]
+    fn limits_and_users_reach_the_engine() {
+        let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]\n\
+                    [limits]\nallocations = 7\nallocations_per_user = 3\n[peers]\nmin_port = 1";
+        let plan = plan(text).unwrap();
+        let listener = ServerAddr(plan.listen[0]);
+        let engine = plan.engine(&[listener], Some(("guest", "g"))).unwrap();
+        assert_eq!(engine.check(), Ok(()));
+        assert_eq!(
+            (
+                engine.limits.allocations,
+                engine.limits.allocations_per_user
+            ),
+            (7, 3)
+        );
+        assert_eq!(
+            (engine.credentials.users(), engine.credentials.secrets()),
+            (2, 1)
+        );
+        assert_eq!(engine.peers.min_port, 1);
+        assert_eq!(engine.services, [listener.0]);
+    }
+
+    #[test]
+    fn password_with_a_control_character_is_refused_by_user() {
+        let plan = plan("[auth]\nusers = { alice = \"a\\u0007b\" }").unwrap();
+        let refused = plan.engine(&[], None).unwrap_err();
+        assert!(matches!(refused, PlanError::Forbidden(name) if name == "alice"));
+    }
+}

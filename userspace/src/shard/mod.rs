@@ -1,0 +1,373 @@
+//! One core's worth of relay: an engine, a socket lane, and the loop that feeds them.
+//!
+//! A turn of the loop, in this order: hand everything queued to the kernel and wait, in one system
+//! call; completions, each carried to its end before the next; timers; numbers for the others.
+//! The forwarder sees a packet first, and the engine only what it passes. After each input of the
+//! engine its outputs are drained at once, a command carried out before the next output is polled.
+//!
+//! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
+
+mod icmp;
+mod mailbox;
+mod open;
+mod outputs;
+mod socket_lane;
+mod sockets;
+mod tally;
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use socket2::Socket;
+use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
+use turnpike_turn::server::{self, Server};
+use turnpike_types::{
+    AddressFamily, ClientAddr, DropReason, FiveTuple, PeerAddr, ServerAddr, Timestamp, Transport,
+};
+
+use crate::clock;
+use crate::entropy::SystemEntropy;
+use crate::uring::{
+    Buffer, Completion, Datagram, OpKind, OpToken, Ring, RingConfig, RingError, Via,
+};
+use socket_lane::{Packet, SocketLane};
+use sockets::Role;
+
+pub use mailbox::{Inbox, Mailbox, Order, mailbox};
+pub use open::{icmp as open_icmp, listener as open_listener};
+pub use tally::{Snapshot, Tally};
+
+/// Completions of one turn; more wait for the next, so that timers are never starved.
+pub const COMPLETIONS_MAX: usize = 1_024;
+
+/// How long the loop sleeps when nothing is due, and how often the wall clock is read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How fresh the published numbers are while packets flow.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+/// What a shard is made of. All sockets are bound already.
+#[derive(Debug)]
+pub struct ShardConfig {
+    /// Listeners and the addresses they are bound to.
+    pub listeners: Vec<(ServerAddr, Socket)>,
+    /// Raw ICMP sockets, by family.
+    pub icmp: Vec<(AddressFamily, Socket)>,
+    /// The engine's.
+    pub engine: server::Config,
+    /// How many entries the lane may hold.
+    pub entries_max: usize,
+    /// The ring's.
+    pub ring: RingConfig,
+}
+
+/// Why a shard did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// io_uring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The engine's configuration.
+    #[error("{0}")]
+    Engine(#[from] server::ConfigError),
+    /// Randomness.
+    #[error(transparent)]
+    Entropy(#[from] crate::entropy::EntropyError),
+}
+
+/// An engine, its lane and its loop; for one thread.
+#[derive(Debug)]
+pub struct Shard {
+    lane: SocketLane,
+    server: Server<SystemEntropy>,
+    inbox: Inbox,
+    tally: Arc<Tally>,
+    now: Timestamp,
+    published: Timestamp,
+    /// Whether something happened since.
+    unpublished: bool,
+    kept: Timestamp,
+    complained: Option<Timestamp>,
+    scratch: Box<[u8]>,
+}
+
+const WAKE: OpToken = OpToken::new(OpKind::Poll, 0, 0);
+
+impl Shard {
+    /// Makes a shard for the calling thread.
+    ///
+    /// # Errors
+    /// When io_uring, the engine or the system's randomness cannot be had.
+    pub fn new(config: ShardConfig, inbox: Inbox, tally: Arc<Tally>) -> Result<Self, ShardError> {
+        let now = clock::now();
+        let mut entropy = SystemEntropy::new()?;
+        let forwarder = Forwarder::new(
+            ForwarderConfig {
+                entries_max: config.entries_max,
+                services: config.engine.services.clone(),
+                relay_map: config.engine.relay_addresses.clone(),
+            },
+            &mut entropy,
+        );
+        let mut server = Server::new(config.engine, entropy, now)?;
+        server.set_wall_clock(now, clock::unix_seconds());
+        let mut ring = Ring::new(&config.ring)?;
+        let sockets: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|(_, socket)| socket.as_fd())
+            .collect();
+        ring.register(&sockets)?;
+        drop(sockets);
+        ring.poll_readable(Via::of(inbox.wake()), WAKE);
+        let mut lane = SocketLane::new(ring, forwarder);
+        for (index, (address, socket)) in config.listeners.into_iter().enumerate() {
+            lane.add_listener(address, Via::Registered(index as u32), socket);
+        }
+        for (family, socket) in config.icmp {
+            lane.sockets
+                .insert(Role::Icmp(family), Via::of(&socket), socket);
+        }
+        Ok(Self {
+            lane,
+            server,
+            inbox,
+            tally,
+            now,
+            published: now,
+            unpublished: false,
+            kept: now,
+            complained: None,
+            scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
+        })
+    }
+
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// When the ring fails in a way that no later call could mend.
+    pub fn run(&mut self) -> Result<(), ShardError> {
+        while self.turn()? {}
+        self.publish();
+        Ok(())
+    }
+
+    /// One turn of the loop; `false` when told to stop.
+    fn turn(&mut self) -> Result<bool, ShardError> {
+        self.lane.settle();
+        self.lane.ring.submit_and_wait(Some(self.patience()))?;
+        self.now = clock::now();
+        for _ in 0..COMPLETIONS_MAX {
+            let Some(completion) = self.lane.ring.next_completion() else {
+                break;
+            };
+            self.unpublished = true;
+            if !self.handle(completion) {
+                return Ok(false);
+            }
+        }
+        if self
+            .server
+            .poll_timeout()
+            .is_some_and(|deadline| deadline.at <= self.now)
+        {
+            self.server.handle_timeout(self.now);
+            self.drain();
+        }
+        if self.now.since(self.kept) >= HOUSEKEEPING {
+            self.kept = self.now;
+            self.lane.sockets.revive();
+            self.server.set_wall_clock(self.now, clock::unix_seconds());
+            self.drain();
+        }
+        if self.unpublished && self.now.since(self.published) >= PUBLISH_EVERY {
+            self.publish();
+        }
+        Ok(true)
+    }
+
+    fn patience(&self) -> Duration {
+        if self.lane.ring.has_reaped() {
+            return Duration::ZERO;
+        }
+        let most = if self.unpublished {
+            PUBLISH_EVERY
+        } else {
+            HOUSEKEEPING
+        };
+        match self.server.poll_timeout() {
+            Some(deadline) => deadline.at.since(self.now).min(most),
+            None => most,
+        }
+    }
+
+    /// Carries one completion to its end; `false` when told to stop.
+    fn handle(&mut self, completion: Completion) -> bool {
+        match completion {
+            Completion::Received {
+                token,
+                buffer,
+                filled,
+                armed,
+            } => {
+                let role = self.lane.sockets.role(token);
+                if !armed {
+                    self.lane.sockets.receive_ended(token);
+                }
+                self.received(role, buffer, filled);
+            }
+            Completion::Sent { buffer, result } => self.lane.sent(buffer, result),
+            Completion::ReceiveEnded { token, error } => {
+                if matches!(error, Errno::ENOBUFS | Errno::ECANCELED) {
+                    self.lane.sockets.receive_ended(token);
+                } else {
+                    self.complain(&format!("a receive failed: {error}"));
+                    self.lane.sockets.receive_failed(token);
+                }
+            }
+            Completion::Readable { armed, .. } => {
+                if !armed {
+                    self.lane
+                        .ring
+                        .poll_readable(Via::of(self.inbox.wake()), WAKE);
+                }
+                return self.obey();
+            }
+        }
+        true
+    }
+
+    fn received(&mut self, role: Option<Role>, buffer: Buffer, filled: usize) {
+        let Some(role) = role else {
+            return self.lane.ring.give_back(buffer);
+        };
+        let Some(datagram) = self.lane.ring.datagram(&buffer, filled) else {
+            return self.lane.drop_packet(buffer, DropReason::Malformed);
+        };
+        if datagram.truncated {
+            return self.lane.drop_packet(buffer, DropReason::Oversize);
+        }
+        match role {
+            Role::Listener(server) => self.handle_client(server, buffer, datagram),
+            Role::Relay { relayed, .. } => {
+                let Datagram {
+                    source, payload, ..
+                } = datagram;
+                let peer = PeerAddr(source);
+                let verdict = self
+                    .lane
+                    .forwarder
+                    .from_peer(self.now, relayed, peer, payload.len());
+                self.carry(verdict, Packet { buffer, payload }, None);
+            }
+            Role::Icmp(family) => self.icmp(family, buffer, &datagram),
+        }
+    }
+
+    fn handle_client(&mut self, server: ServerAddr, buffer: Buffer, datagram: Datagram) {
+        let Datagram {
+            source, payload, ..
+        } = datagram;
+        let five_tuple = FiveTuple {
+            client: ClientAddr(source),
+            server,
+            transport: Transport::Udp,
+        };
+        let bytes = self
+            .lane
+            .ring
+            .bytes(&buffer)
+            .get(payload.clone())
+            .unwrap_or(&[]);
+        let verdict = self
+            .lane
+            .forwarder
+            .from_client(self.now, &five_tuple, bytes);
+        self.carry(verdict, Packet { buffer, payload }, Some(&five_tuple));
+    }
+
+    fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
+        match (verdict, from) {
+            (Verdict::ToPeer(forward), _) => self.lane.send_to_peer(packet, &forward),
+            (Verdict::ToClient(forward), _) => self.lane.send_to_client(packet, &forward),
+            (Verdict::Drop(_), _) => self.lane.ring.give_back(packet.buffer),
+            (Verdict::Pass, Some(five_tuple)) => {
+                let Packet { buffer, payload } = packet;
+                let bytes = self.lane.ring.bytes(&buffer).get(payload).unwrap_or(&[]);
+                // What the server drops, it counts.
+                let _disposition = self.server.handle_input(self.now, *five_tuple, bytes);
+                self.lane.ring.give_back(buffer);
+                self.drain();
+            }
+            // No request comes from a peer.
+            (Verdict::Pass, None) => {
+                self.lane.drop_packet(packet.buffer, DropReason::Unexpected);
+            }
+        }
+    }
+
+    fn icmp(&mut self, family: AddressFamily, buffer: Buffer, datagram: &Datagram) {
+        let bytes = self
+            .lane
+            .ring
+            .bytes(&buffer)
+            .get(datagram.payload.clone())
+            .unwrap_or(&[]);
+        let error = match family {
+            AddressFamily::Ipv4 => icmp::parse_v4(bytes),
+            AddressFamily::Ipv6 => icmp::parse_v6(bytes),
+        };
+        self.lane.ring.give_back(buffer);
+        if let Some(error) = error {
+            self.server.handle_icmp(self.now, error);
+            self.drain();
+        }
+    }
+
+    /// Obeys what is in the mailbox; `false` when told to stop.
+    fn obey(&mut self) -> bool {
+        self.inbox.acknowledge();
+        while let Some(order) = self.inbox.take() {
+            match order {
+                Order::Stop => return false,
+                Order::Publish(answer) => {
+                    self.publish();
+                    // Whoever asked may have given up.
+                    let _unheard = answer.try_send(());
+                }
+                Order::RemoveUser(name) => {
+                    self.server.credentials_mut().remove_user(&name);
+                }
+            }
+        }
+        true
+    }
+
+    fn publish(&mut self) {
+        self.published = self.now;
+        self.unpublished = false;
+        self.lane.count_listeners_drops();
+        let decided = self.lane.forwarder.counters();
+        let judged = self.server.counters();
+        let lane = &self.lane.counters;
+        let mut drops = lane.drops;
+        for (place, reason) in drops.iter_mut().zip(DropReason::ALL) {
+            *place += decided.dropped(reason) + judged.dropped(reason);
+        }
+        self.tally.publish(&Snapshot {
+            allocations: self.server.allocations() as u64,
+            allocations_total: judged.allocations_created,
+            to_peer_packets: lane.to_peer_packets,
+            to_peer_bytes: lane.to_peer_bytes,
+            to_client_packets: lane.to_client_packets,
+            to_client_bytes: lane.to_client_bytes,
+            received: decided.received(),
+            passed: decided.passed,
+            drops,
+            replies_lost: lane.replies_lost + judged.replies_lost,
+            commands_failed: lane.commands_failed,
+        });
+    }
+}

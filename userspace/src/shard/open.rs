@@ -1,0 +1,101 @@
+//! Opening sockets, with the options that a relay needs on each.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use turnpike_types::CommandError;
+
+use crate::uring::{FragmentPolicy, filter_icmp_errors, set_fragment_policy};
+
+/// Receive and send queue of a listener, in bytes: some 40 ms of 1 Gbit/s.
+const LISTENER_QUEUE_BYTES: usize = 4 << 20;
+
+/// Receive and send queue of one relayed address, in bytes.
+const RELAY_QUEUE_BYTES: usize = 256 << 10;
+
+/// Receive queue of the ICMP sockets, in bytes.
+const ICMP_QUEUE_BYTES: usize = 256 << 10;
+
+/// Opens a UDP listener.
+///
+/// # Errors
+/// The kernel's: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
+pub fn listener(address: SocketAddr) -> io::Result<Socket> {
+    datagram(address, LISTENER_QUEUE_BYTES)
+}
+
+/// Opens the socket of a relayed address.
+///
+/// # Errors
+/// In the words of a lane.
+pub(super) fn relay(address: SocketAddr) -> Result<Socket, CommandError> {
+    datagram(address, RELAY_QUEUE_BYTES).map_err(|error| match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => CommandError::PortInUse,
+        Some(libc::EACCES | libc::EPERM) => CommandError::NotPermitted,
+        _ => CommandError::OutOfResources,
+    })
+}
+
+/// Opens a raw socket that hears ICMP errors of a family.
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_RAW`.
+pub fn icmp(is_ipv6: bool) -> io::Result<Socket> {
+    let (domain, protocol) = if is_ipv6 {
+        (Domain::IPV6, Protocol::ICMPV6)
+    } else {
+        (Domain::IPV4, Protocol::ICMPV4)
+    };
+    let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
+    filter_icmp_errors(&socket, is_ipv6)?;
+    socket.set_recv_buffer_size(ICMP_QUEUE_BYTES)?;
+    Ok(socket)
+}
+
+fn datagram(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
+    let kind = Type::DGRAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
+    let is_ipv6 = matches!(address.ip(), IpAddr::V6(_));
+    if is_ipv6 {
+        socket.set_only_v6(true)?;
+    }
+    // Without this, Linux sets DF on what it sends and drops what exceeds the path's MTU.
+    set_fragment_policy(&socket, is_ipv6, FragmentPolicy::Fragment)?;
+    // Beyond the system's maximum needs a right; without it the maximum has to do.
+    if setsockopt(&socket, sockopt::RcvBufForce, &queue_bytes).is_err() {
+        socket.set_recv_buffer_size(queue_bytes)?;
+    }
+    if setsockopt(&socket, sockopt::SndBufForce, &queue_bytes).is_err() {
+        socket.set_send_buffer_size(queue_bytes)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn occupied_port_is_port_in_use() {
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let refused = relay(taken.local_addr().unwrap()).err();
+        assert_eq!(refused, Some(CommandError::PortInUse));
+    }
+
+    #[test]
+    fn ipv6_socket_leaves_the_ipv4_port_alone() {
+        let v6 = listener("[::1]:0".parse().unwrap()).unwrap();
+        assert!(v6.only_v6().unwrap());
+        let port = v6.local_addr().unwrap().as_socket().unwrap().port();
+        assert!(listener(SocketAddr::new([127, 0, 0, 1].into(), port)).is_ok());
+    }
+
+    #[test]
+    fn address_of_another_host_is_out_of_resources() {
+        let refused = relay("192.0.2.1:50000".parse().unwrap()).err();
+        assert_eq!(refused, Some(CommandError::OutOfResources));
+    }
+}

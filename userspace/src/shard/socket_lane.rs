@@ -1,0 +1,354 @@
+//! The socket lane: carries the engine's commands out with one UDP socket a relayed address, and
+//! relays each packet in the buffer it came in.
+//!
+//! It is the portable mode: it needs no right but to open ports. What an XDP lane would do and this
+//! one does not: TTL and hop limit start anew on the relayed datagram, DSCP and ECN are those of
+//! the socket (zero), and fragments are reassembled by the kernel before they get here; RFC 8656
+//! sections 13 to 16 allow all of it. DF is clear unless a client asks (section 18.9).
+//!
+//! Commands come one by one through [`SocketLane::carry_out`], the interface that another lane
+//! would offer too. Bounded by the ring's buffers and by the engine's quotas; a packet that finds
+//! no room is dropped and counted, and never delays another.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use nix::errno::Errno;
+use socket2::Socket;
+use turnpike_turn::forward::{Forwarder, Prefix, ToClient, ToPeer};
+use turnpike_types::{
+    Action, AddressFamily, AllocationEntry, AllocationId, CommandError, DropReason, Entry,
+    EntryKey, FiveTuple, RelayedAddr, ServerAddr, Timestamp,
+};
+
+use super::open;
+use super::sockets::{Role, Sockets};
+use crate::uring::{
+    Buffer, FragmentPolicy, HEADROOM_BYTES, Ring, TAILROOM_BYTES, Via, set_fragment_policy,
+};
+
+const _: () = assert!(
+    Prefix::MAX <= HEADROOM_BYTES,
+    "a prefix is written before the payload"
+);
+const _: () = assert!(TAILROOM_BYTES >= 3, "padding is written after the payload");
+
+/// What the lane counts; what the forwarder decided is counted there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LaneCounters {
+    pub(super) to_peer_packets: u64,
+    pub(super) to_peer_bytes: u64,
+    pub(super) to_client_packets: u64,
+    pub(super) to_client_bytes: u64,
+    pub(super) drops: [u64; DropReason::ALL.len()],
+    pub(super) replies_lost: u64,
+    pub(super) commands_failed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    server: ServerAddr,
+    via: Via,
+    slot: u32,
+}
+
+/// The open socket of a relayed address.
+#[derive(Clone, Copy, Debug)]
+struct Relay {
+    slot: u32,
+    via: Via,
+    relayed: RelayedAddr,
+}
+
+/// The relayed addresses of the allocation in one engine slot, IPv4 first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Relays {
+    generation: u32,
+    of_family: [Option<Relay>; 2],
+}
+
+/// A packet to forward: the buffer it lies in, and where.
+#[derive(Debug)]
+pub(super) struct Packet {
+    pub(super) buffer: Buffer,
+    pub(super) payload: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct SocketLane {
+    pub(super) ring: Ring,
+    pub(super) sockets: Sockets,
+    pub(super) forwarder: Forwarder,
+    pub(super) counters: LaneCounters,
+    listeners: Vec<Listener>,
+    relays: Vec<Relays>,
+}
+
+impl SocketLane {
+    pub(super) fn new(ring: Ring, forwarder: Forwarder) -> Self {
+        Self {
+            ring,
+            sockets: Sockets::default(),
+            forwarder,
+            counters: LaneCounters::default(),
+            listeners: Vec::new(),
+            relays: Vec::new(),
+        }
+    }
+
+    /// Takes in a listener that is registered with the ring.
+    pub(super) fn add_listener(&mut self, server: ServerAddr, via: Via, socket: Socket) {
+        let slot = self.sockets.insert(Role::Listener(server), via, socket);
+        self.listeners.push(Listener { server, via, slot });
+    }
+
+    /// Carries a command out fully, or not at all.
+    pub(super) fn carry_out(
+        &mut self,
+        now: Timestamp,
+        action: &Action,
+    ) -> Result<(), CommandError> {
+        let result = match action {
+            Action::Install(Entry::Allocation(entry)) => self.install(now, action, entry),
+            Action::Revoke(EntryKey::Allocation {
+                allocation,
+                relayed,
+            }) => {
+                let result = self.forwarder.apply(now, action);
+                self.close(*allocation, relayed.family());
+                result
+            }
+            _ => self.forwarder.apply(now, action),
+        };
+        self.counters.commands_failed += u64::from(result.is_err());
+        result
+    }
+
+    /// Sends a client's payload to its peer.
+    pub(super) fn send_to_peer(&mut self, packet: Packet, forward: &ToPeer) {
+        let Packet {
+            buffer,
+            payload: from,
+        } = packet;
+        let payload = from.start + forward.payload.start..from.start + forward.payload.end;
+        let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
+            return self.drop_packet(buffer, DropReason::NoAllocation);
+        };
+        let bytes = payload.len() as u64;
+        let queued = if forward.dont_fragment {
+            self.send_unfragmented(relay, buffer, payload, &forward.peer.0)
+        } else {
+            self.send(relay.via, buffer, payload, &forward.peer.0)
+        };
+        self.counters.to_peer_packets += u64::from(queued);
+        self.counters.to_peer_bytes += if queued { bytes } else { 0 };
+    }
+
+    /// Sends a peer's payload to the client, in place, behind its prefix.
+    pub(super) fn send_to_client(&mut self, packet: Packet, forward: &ToClient) {
+        let Packet {
+            mut buffer,
+            payload,
+        } = packet;
+        let prefix = forward.prefix.as_slice();
+        let start = payload.start.saturating_sub(prefix.len());
+        let end = payload.end + forward.padding;
+        let bytes = self.ring.bytes_mut(&mut buffer);
+        if let Some(place) = bytes.get_mut(start..payload.start) {
+            place.copy_from_slice(prefix);
+        }
+        if let Some(padding) = bytes.get_mut(payload.end..end) {
+            padding.fill(0);
+        }
+        let Some(via) = self.listener(&forward.five_tuple) else {
+            return self.drop_packet(buffer, DropReason::NoAllocation);
+        };
+        let queued = self.send(via, buffer, start..end, &forward.five_tuple.client.0);
+        self.counters.to_client_packets += u64::from(queued);
+        self.counters.to_client_bytes += if queued { payload.len() as u64 } else { 0 };
+    }
+
+    /// Sends what the engine wrote at the start of a reply buffer.
+    pub(super) fn reply(&mut self, buffer: Buffer, len: usize, five_tuple: &FiveTuple) {
+        let sent = match self.listener(five_tuple) {
+            Some(via) => self.ring.send(via, buffer, 0..len, &five_tuple.client.0),
+            None => Err(buffer),
+        };
+        if let Err(buffer) = sent {
+            self.counters.replies_lost += 1;
+            self.ring.give_back(buffer);
+        }
+    }
+
+    /// Takes note of what became of a send; a failure harms no other packet.
+    pub(super) fn sent(&mut self, buffer: Buffer, result: Result<(), Errno>) {
+        if let Err(error) = result {
+            if self.ring.is_reply(&buffer) {
+                self.counters.replies_lost += 1;
+            } else {
+                self.count(reason_of(error));
+            }
+        }
+        self.ring.give_back(buffer);
+    }
+
+    pub(super) fn drop_packet(&mut self, buffer: Buffer, reason: DropReason) {
+        self.count(reason);
+        self.ring.give_back(buffer);
+    }
+
+    /// Cancels and arms what commands and completions left to be done.
+    pub(super) fn settle(&mut self) {
+        let ring = &mut self.ring;
+        self.sockets.cancel_closing(|token| ring.cancel(token));
+        self.sockets
+            .arm_ended(|via, token| ring.receive(via, token));
+    }
+
+    /// Counts what the kernel dropped because the listeners' queues were full. Those of relayed
+    /// addresses are counted when they close.
+    pub(super) fn count_listeners_drops(&mut self) {
+        for index in 0..self.listeners.len() {
+            if let Some(listener) = self.listeners.get(index) {
+                self.count_kernel_drops(listener.slot);
+            }
+        }
+    }
+
+    fn count_kernel_drops(&mut self, slot: u32) {
+        let new = u64::from(self.sockets.new_drops(slot));
+        if let Some(count) = self.counters.drops.get_mut(DropReason::QueueFull as usize) {
+            *count += new;
+        }
+    }
+
+    fn install(
+        &mut self,
+        now: Timestamp,
+        action: &Action,
+        entry: &AllocationEntry,
+    ) -> Result<(), CommandError> {
+        let family = entry.relayed.family();
+        let open_already = self
+            .relay(entry.allocation, family)
+            .is_some_and(|relay| relay.relayed == entry.relayed);
+        if !open_already {
+            self.open(entry)?;
+        }
+        let result = self.forwarder.apply(now, action);
+        if result.is_err() && !open_already {
+            self.close(entry.allocation, family);
+        }
+        result
+    }
+
+    fn open(&mut self, entry: &AllocationEntry) -> Result<(), CommandError> {
+        let AllocationEntry {
+            allocation,
+            relayed,
+            ..
+        } = *entry;
+        let socket = open::relay(relayed.0)?;
+        self.close(allocation, relayed.family());
+        let via = Via::of(&socket);
+        let slot = self.sockets.insert(
+            Role::Relay {
+                allocation,
+                relayed,
+            },
+            via,
+            socket,
+        );
+        let index = allocation.slot as usize;
+        if index >= self.relays.len() {
+            self.relays.resize_with(index + 1, Relays::default);
+        }
+        if let Some(relays) = self.relays.get_mut(index) {
+            relays.generation = allocation.generation;
+            if let Some(place) = relays.of_family.get_mut(relayed.family() as usize) {
+                *place = Some(Relay { slot, via, relayed });
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, allocation: AllocationId, family: AddressFamily) {
+        let closed = self
+            .relays
+            .get_mut(allocation.slot as usize)
+            .filter(|relays| relays.generation == allocation.generation)
+            .and_then(|relays| relays.of_family.get_mut(family as usize))
+            .and_then(Option::take);
+        if let Some(relay) = closed {
+            self.count_kernel_drops(relay.slot);
+            self.sockets.close(relay.slot);
+        }
+    }
+
+    fn relay(&self, allocation: AllocationId, family: AddressFamily) -> Option<Relay> {
+        let relays = self.relays.get(allocation.slot as usize)?;
+        if relays.generation != allocation.generation {
+            return None;
+        }
+        *relays.of_family.get(family as usize)?
+    }
+
+    fn listener(&self, five_tuple: &FiveTuple) -> Option<Via> {
+        let found = self
+            .listeners
+            .iter()
+            .find(|listener| listener.server == five_tuple.server);
+        found.map(|listener| listener.via)
+    }
+
+    /// Whether the datagram was queued; if not, it is dropped and counted.
+    fn send(&mut self, via: Via, buffer: Buffer, range: Range<usize>, to: &SocketAddr) -> bool {
+        match self.ring.send(via, buffer, range, to) {
+            Ok(()) => true,
+            Err(buffer) => {
+                self.drop_packet(buffer, DropReason::QueueFull);
+                false
+            }
+        }
+    }
+
+    /// DF is an option of the socket, not of a datagram, so this one is sent by itself.
+    fn send_unfragmented(
+        &mut self,
+        relay: Relay,
+        buffer: Buffer,
+        range: Range<usize>,
+        to: &SocketAddr,
+    ) -> bool {
+        let result = self.sockets.socket(relay.slot).map(|socket| {
+            let bytes = self.ring.bytes(&buffer).get(range).unwrap_or(&[]);
+            let is_ipv6 = to.is_ipv6();
+            set_fragment_policy(socket, is_ipv6, FragmentPolicy::DontFragment)?;
+            let sent = socket.send_to(bytes, &(*to).into());
+            set_fragment_policy(socket, is_ipv6, FragmentPolicy::Fragment)?;
+            sent
+        });
+        let sent = matches!(result, Some(Ok(_)));
+        if let Some(Err(error)) = result {
+            self.count(reason_of(Errno::from_raw(
+                error.raw_os_error().unwrap_or(libc::EIO),
+            )));
+        }
+        self.ring.give_back(buffer);
+        sent
+    }
+
+    pub(super) fn count(&mut self, reason: DropReason) {
+        if let Some(count) = self.counters.drops.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// A full socket queue is the lane's own limit; anything else is the kernel's word on the packet.
+const fn reason_of(error: Errno) -> DropReason {
+    match error {
+        Errno::EAGAIN | Errno::ENOBUFS => DropReason::QueueFull,
+        _ => DropReason::SendFailed,
+    }
+}

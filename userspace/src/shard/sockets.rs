@@ -1,0 +1,304 @@
+//! The shard's sockets in one slab: what each is for, and whether its receive is armed.
+//!
+//! A slot is used again only after the last completion of the receive on it, so that a late
+//! completion never meets another socket. Slots are named by `OpToken`s.
+
+use socket2::Socket;
+use turnpike_types::{AddressFamily, AllocationId, RelayedAddr, ServerAddr};
+
+use crate::uring::{OpKind, OpToken, Via, receive_drops};
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Clients send to it.
+    Listener(ServerAddr),
+    /// Peers send to it.
+    Relay {
+        /// Whose it is.
+        allocation: AllocationId,
+        /// Its address.
+        relayed: RelayedAddr,
+    },
+    /// The kernel reports ICMP errors on it.
+    Icmp(AddressFamily),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receive {
+    /// To be armed by [`Sockets::arm_ended`].
+    Ended,
+    Armed,
+    /// To be cancelled, or cancelled and not over yet; then the socket goes.
+    Closing,
+}
+
+#[derive(Debug)]
+struct Entry {
+    role: Role,
+    via: Via,
+    receive: Receive,
+    socket: Socket,
+    /// What the kernel had dropped when it was last asked.
+    drops_seen: u32,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+/// What a receive that ended calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterEnd {
+    /// The socket lives on.
+    Rearm,
+    /// The socket is closed, its slot free.
+    Closed,
+    /// The token is of a socket long gone.
+    Stale,
+}
+
+/// The sockets of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    ended: Vec<u32>,
+    faulty: Vec<u32>,
+    uncancelled: Vec<OpToken>,
+}
+
+impl Sockets {
+    /// Takes a socket in; its receive is not armed yet.
+    pub(super) fn insert(&mut self, role: Role, via: Via, socket: Socket) -> u32 {
+        let entry = Entry {
+            role,
+            via,
+            receive: Receive::Ended,
+            socket,
+            drops_seen: 0,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            // Every socket may need arming, or cancelling, in one turn: the packet path must not grow.
+            self.ended.reserve(self.slots.len() - self.ended.len());
+            self.faulty.reserve(self.slots.len() - self.faulty.len());
+            self.uncancelled
+                .reserve(self.slots.len() - self.uncancelled.len());
+            (self.slots.len() - 1) as u32
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.entry = Some(entry);
+            self.ended.push(slot);
+        }
+        slot
+    }
+
+    /// The role of the socket that a completion is for; `None` when it is closing or gone.
+    pub(super) fn role(&self, token: OpToken) -> Option<Role> {
+        let slot = self.slots.get(token.slot as usize)?;
+        let entry = slot.entry.as_ref()?;
+        let live = token.is_of(slot.generation) && entry.receive != Receive::Closing;
+        live.then_some(entry.role)
+    }
+
+    /// The socket itself, for what io_uring does not do.
+    pub(super) fn socket(&self, slot: u32) -> Option<&Socket> {
+        self.slots
+            .get(slot as usize)?
+            .entry
+            .as_ref()
+            .map(|entry| &entry.socket)
+    }
+
+    /// How many datagrams the kernel dropped at a socket since the last call, its queue being full.
+    pub(super) fn new_drops(&mut self, slot: u32) -> u32 {
+        let entry = self
+            .slots
+            .get_mut(slot as usize)
+            .and_then(|place| place.entry.as_mut());
+        let Some(entry) = entry else { return 0 };
+        let Ok(drops) = receive_drops(&entry.socket) else {
+            return 0;
+        };
+        let new = drops.wrapping_sub(entry.drops_seen);
+        entry.drops_seen = drops;
+        new
+    }
+
+    /// Notes that a receive ended; with it a closing socket goes.
+    pub(super) fn receive_ended(&mut self, token: OpToken) -> AfterEnd {
+        let Some(slot) = self.slots.get_mut(token.slot as usize) else {
+            return AfterEnd::Stale;
+        };
+        if !token.is_of(slot.generation) {
+            return AfterEnd::Stale;
+        }
+        match &mut slot.entry {
+            Some(entry) if entry.receive == Receive::Closing => {
+                self.remove(token.slot);
+                AfterEnd::Closed
+            }
+            Some(entry) => {
+                entry.receive = Receive::Ended;
+                self.ended.push(token.slot);
+                AfterEnd::Rearm
+            }
+            None => AfterEnd::Stale,
+        }
+    }
+
+    /// Notes that a receive failed for a reason that arming at once would only meet again; it is
+    /// armed after [`revive`](Self::revive).
+    pub(super) fn receive_failed(&mut self, token: OpToken) -> AfterEnd {
+        let after = self.receive_ended(token);
+        if after == AfterEnd::Rearm
+            && let Some(slot) = self.ended.pop()
+        {
+            self.faulty.push(slot);
+        }
+        after
+    }
+
+    /// Lets receives that failed be armed again.
+    pub(super) fn revive(&mut self) {
+        self.ended.append(&mut self.faulty);
+    }
+
+    /// Begins to close: at once where no receive is armed, else after its last completion.
+    pub(super) fn close(&mut self, slot: u32) {
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(entry) = &mut place.entry else {
+            return;
+        };
+        match entry.receive {
+            Receive::Ended => {
+                self.ended.retain(|ended| *ended != slot);
+                self.faulty.retain(|faulty| *faulty != slot);
+                self.remove(slot);
+            }
+            Receive::Armed => {
+                entry.receive = Receive::Closing;
+                self.uncancelled
+                    .push(OpToken::new(OpKind::Receive, slot, place.generation));
+            }
+            Receive::Closing => {}
+        }
+    }
+
+    /// Arms what is not, by `arm`, until that refuses.
+    pub(super) fn arm_ended(&mut self, mut arm: impl FnMut(Via, OpToken) -> bool) {
+        while let Some(slot) = self.ended.last().copied() {
+            if let Some(place) = self.slots.get_mut(slot as usize)
+                && let Some(entry) = &mut place.entry
+            {
+                if !arm(
+                    entry.via,
+                    OpToken::new(OpKind::Receive, slot, place.generation),
+                ) {
+                    return;
+                }
+                entry.receive = Receive::Armed;
+            }
+            self.ended.pop();
+        }
+    }
+
+    /// Cancels the receives of closing sockets, by `cancel`, until that refuses.
+    pub(super) fn cancel_closing(&mut self, mut cancel: impl FnMut(OpToken) -> bool) {
+        while let Some(token) = self.uncancelled.last() {
+            if !cancel(*token) {
+                return;
+            }
+            self.uncancelled.pop();
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize)
+            && place.entry.take().is_some()
+        {
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insert(sockets: &mut Sockets) -> u32 {
+        let socket = super::super::open::listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let via = Via::of(&socket);
+        sockets.insert(Role::Listener(ServerAddr(address)), via, socket)
+    }
+
+    fn arm_all(sockets: &mut Sockets) -> Vec<OpToken> {
+        let mut armed = Vec::new();
+        sockets.arm_ended(|_, token| {
+            armed.push(token);
+            true
+        });
+        armed
+    }
+
+    #[test]
+    fn slot_of_an_armed_socket_is_reused_only_after_its_last_completion() {
+        let mut sockets = Sockets::default();
+        let slot = insert(&mut sockets);
+        let token = arm_all(&mut sockets)[0];
+        assert!(sockets.role(token).is_some());
+        sockets.close(slot);
+        assert_eq!(sockets.role(token), None);
+        assert_ne!(insert(&mut sockets), slot);
+        assert_eq!(sockets.receive_ended(token), AfterEnd::Closed);
+        assert_eq!(insert(&mut sockets), slot);
+        assert_eq!(sockets.receive_ended(token), AfterEnd::Stale);
+        assert_eq!(sockets.role(token), None);
+    }
+
+    #[test]
+    fn socket_that_is_not_armed_closes_at_once_and_is_not_armed_later() {
+        let mut sockets = Sockets::default();
+        let slot = insert(&mut sockets);
+        sockets.close(slot);
+        assert!(arm_all(&mut sockets).is_empty());
+        assert_eq!(insert(&mut sockets), slot);
+        assert_eq!(arm_all(&mut sockets).len(), 1);
+    }
+
+    #[test]
+    fn failed_receive_waits_until_revived() {
+        let mut sockets = Sockets::default();
+        insert(&mut sockets);
+        let token = arm_all(&mut sockets)[0];
+        assert_eq!(sockets.receive_failed(token), AfterEnd::Rearm);
+        assert!(arm_all(&mut sockets).is_empty());
+        sockets.revive();
+        assert_eq!(arm_all(&mut sockets).len(), 1);
+    }
+
+    #[test]
+    fn refused_arming_and_cancelling_is_tried_again() {
+        let mut sockets = Sockets::default();
+        let slot = insert(&mut sockets);
+        sockets.arm_ended(|_, _| false);
+        assert_eq!(arm_all(&mut sockets).len(), 1);
+        sockets.close(slot);
+        sockets.cancel_closing(|_| false);
+        let mut cancelled = 0;
+        for _ in 0..2 {
+            sockets.cancel_closing(|_| {
+                cancelled += 1;
+                true
+            });
+        }
+        assert_eq!(cancelled, 1);
+    }
+}

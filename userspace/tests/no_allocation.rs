@@ -1,0 +1,157 @@
+//! A relayed packet allocates nothing: counted by the allocator, over the shard's whole thread.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test helpers: a panic is the failure report"
+)]
+#![expect(
+    unsafe_code,
+    reason = "a global allocator that counts can only be written so"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use turnpike::config::Config;
+use turnpike::host::Host;
+use turnpike::probe::Caller;
+use turnpike::relay::{Options, Plan, Relay};
+use turnpike_types::{AddressFamily, PeerAddr};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const WARM_UP: usize = 3_000;
+const PACKETS: usize = 20_000;
+const CONFIG: &str = r#"
+anonymous = true
+[[listen]]
+transport = "udp"
+address = "127.0.0.1:0"
+[relay]
+addresses = ["127.0.0.1"]
+[peers]
+allow = ["127.0.0.0/8"]
+[limits]
+user_packets_per_second = 100000000
+"#;
+
+struct Counting;
+
+static COUNTS: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Set on the test's own thread, which may allocate.
+    static IS_EXEMPT: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Counting {
+    fn note() {
+        if COUNTS.load(Ordering::Relaxed) && !IS_EXEMPT.try_with(Cell::get).unwrap_or(true) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::note();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise; the pointer came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::note();
+        // SAFETY: the caller's promise; the pointer came from `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn relayed_packet_allocates_nothing() {
+    IS_EXEMPT.set(true);
+    let config = Config::parse(CONFIG).unwrap();
+    let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
+    let relay = Relay::start(
+        &plan,
+        &Options {
+            pin: false,
+            ..Options::default()
+        },
+    )
+    .unwrap();
+    let channel = Call::new(&relay, true);
+    let indication = Call::new(&relay, false);
+    for call in [&channel, &indication] {
+        call.ping_pong(WARM_UP);
+        // The control: a new allocation must be seen, or the count below would prove nothing.
+        COUNTS.store(true, Ordering::Relaxed);
+        let more = Call::new(&relay, true);
+        COUNTS.store(false, Ordering::Relaxed);
+        assert!(ALLOCATIONS.swap(0, Ordering::Relaxed) > 0);
+        drop(more);
+        COUNTS.store(true, Ordering::Relaxed);
+        call.ping_pong(PACKETS);
+        COUNTS.store(false, Ordering::Relaxed);
+        assert_eq!(ALLOCATIONS.swap(0, Ordering::Relaxed), 0);
+    }
+    let last = relay.stop().unwrap();
+    assert_eq!(last.packets(), 4 * (WARM_UP + PACKETS) as u64);
+    assert_eq!(last.dropped(), 0);
+}
+
+/// A client and a peer whose messages are made once.
+struct Call {
+    caller: Caller,
+    peer: UdpSocket,
+    relayed: SocketAddr,
+    message: Vec<u8>,
+}
+
+impl Call {
+    fn new(relay: &Relay, by_channel: bool) -> Self {
+        let server = relay.listeners()[0];
+        let mut caller = Caller::allocate(server, None, AddressFamily::Ipv4, PATIENCE).unwrap();
+        let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
+        let peer = (61_000..=65_535).find_map(free).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let peer_at = PeerAddr(peer.local_addr().unwrap());
+        if by_channel {
+            caller.bind_channel(peer_at).unwrap();
+        } else {
+            caller.permit(peer_at.ip()).unwrap();
+        }
+        let relayed = caller.relayed(AddressFamily::Ipv4).unwrap().0;
+        let mut message = vec![0; 300];
+        let len = caller.write(peer_at, &[7; 172], &mut message).unwrap();
+        message.truncate(len);
+        caller.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            caller,
+            peer,
+            relayed,
+            message,
+        }
+    }
+
+    fn ping_pong(&self, count: usize) {
+        let mut buffer = [0; 512];
+        for _ in 0..count {
+            self.caller.socket().send(&self.message).unwrap();
+            assert_eq!(self.peer.recv(&mut buffer).unwrap(), 172);
+            self.peer.send_to(&buffer[..172], self.relayed).unwrap();
+            assert!(self.caller.socket().recv(&mut buffer).unwrap() > 172);
+        }
+    }
+}

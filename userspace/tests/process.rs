@@ -1,0 +1,251 @@
+//! The `turnpike` binary as a process: what it prints, how it stops, what it holds open.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers: a panic is the failure report"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use turnpike::probe::{CallError, Caller};
+use turnpike_turn::client::Failure;
+use turnpike_types::{AddressFamily, ServerAddr};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const USER: (&str, &str) = ("alice", "password");
+const CONFIG: &str = r#"
+[[listen]]
+transport = "udp"
+address = "127.0.0.1:0"
+[relay]
+addresses = ["127.0.0.1"]
+[auth]
+users = { alice = "password" }
+"#;
+
+#[test]
+fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut relay = Running::start("stop", CONFIG, None);
+        assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
+        Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+        let (status, rest) = relay.stop(signal);
+        assert_eq!(status, Some(0));
+        assert!(rest.contains(&format!("stopped    by {signal}")), "{rest}");
+        assert!(rest.contains("served     1 allocations"), "{rest}");
+    }
+}
+
+#[test]
+fn configured_credentials_are_printed_nowhere() {
+    let mut relay = Running::start(
+        "secrets",
+        &CONFIG.replace("password", "hunter2hunter2"),
+        None,
+    );
+    let banner = std::mem::take(&mut relay.banner);
+    let (_, rest) = relay.stop(Signal::SIGTERM);
+    assert!(
+        !format!("{banner}{rest}").contains("hunter2"),
+        "{banner}{rest}"
+    );
+}
+
+#[test]
+fn descriptor_exhaustion_is_answered_with_508_and_recovers() {
+    const DESCRIPTORS: u32 = 40;
+    let mut relay = Running::start("descriptors", CONFIG, Some(DESCRIPTORS));
+    wait_until("the self-test's sockets are closed", || {
+        relay.relay_sockets() == 0
+    });
+    let before = relay.descriptors();
+    let mut callers = Vec::new();
+    let refused = loop {
+        match Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE) {
+            Ok(caller) => callers.push(caller),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(refused, CallError::Failed(Failure::Refused(508))),
+        "{refused:?}"
+    );
+    assert!(
+        callers.len() > 10 && callers.len() < DESCRIPTORS as usize,
+        "{}",
+        callers.len()
+    );
+    callers.pop().unwrap().close().unwrap();
+    let again = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+    again.close().unwrap();
+    for caller in callers {
+        caller.close().unwrap();
+    }
+    wait_until("all descriptors are back", || relay.descriptors() == before);
+    assert_eq!(relay.stop(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
+fn port_in_use_names_what_to_do() {
+    let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
+    let taken = (21_000..22_000).find_map(free).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let file = config_file("in-use", &CONFIG.replace("127.0.0.1:0", &address));
+    let output = turnpike(&["run", "--config", file.0.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains(&address) && stderr.contains("ss -ulpn"),
+        "{stderr}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn check_says_good_or_shows_the_mistake() {
+    let good = config_file("good", CONFIG);
+    let output = turnpike(&["check", good.0.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains(": good"));
+    let bad = config_file("bad", "anonymos = true\n");
+    let output = turnpike(&["check", bad.0.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains(":1:1: unknown key `anonymos`; did you mean `anonymous`?"),
+        "{stderr}"
+    );
+}
+
+fn turnpike(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_turnpike"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn config_file(name: &str, text: &str) -> TemporaryFile {
+    let name = format!("turnpike-{}-{name}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    fs::write(&path, text).unwrap();
+    TemporaryFile(path)
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct TemporaryFile(PathBuf);
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // A file that stays in the temporary folder fails no test.
+        let _left_behind = fs::remove_file(&self.0);
+    }
+}
+
+/// A relay in a process of its own, past its self-test.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    banner: String,
+    server: ServerAddr,
+    _config: TemporaryFile,
+}
+
+impl Running {
+    fn start(name: &str, config: &str, descriptors: Option<u32>) -> Self {
+        let file = config_file(name, config);
+        let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")])
+            .arg(env!("CARGO_BIN_EXE_turnpike"))
+            .arg(&file.0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.contains("self-test") {
+            assert_ne!(
+                stdout.read_line(&mut banner).unwrap(),
+                0,
+                "it ended: {banner}"
+            );
+        }
+        let listening = banner
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("listening  udp "));
+        let server: SocketAddr = listening.unwrap().parse().unwrap();
+        Self {
+            child,
+            stdout,
+            banner,
+            server: ServerAddr(server),
+            _config: file,
+        }
+    }
+
+    fn stop(&mut self, signal: Signal) -> (Option<i32>, String) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
+    }
+
+    /// UDP sockets on relayed ports in the process's network namespace.
+    fn relay_sockets(&self) -> usize {
+        let table = fs::read_to_string(format!("/proc/{}/net/udp", self.child.id())).unwrap();
+        let inodes: Vec<String> = fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .filter_map(|target| {
+                let target = target
+                    .to_str()?
+                    .strip_prefix("socket:[")?
+                    .strip_suffix(']')?;
+                Some(target.to_owned())
+            })
+            .collect();
+        table
+            .lines()
+            .filter(|line| {
+                let columns: Vec<&str> = line.split_whitespace().collect();
+                let is_own = columns
+                    .get(9)
+                    .is_some_and(|inode| inodes.iter().any(|it| it == inode));
+                let port = columns
+                    .get(1)
+                    .and_then(|local| local.split_once(':'))
+                    .map(|it| it.1);
+                let port = port.and_then(|port| u16::from_str_radix(port, 16).ok());
+                is_own && port.is_some_and(|port| port != self.server.port())
+            })
+            .count()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _already_gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
