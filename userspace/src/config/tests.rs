@@ -229,3 +229,17 @@ fn embedded_defaults_need_one_user() {
     assert_eq!(config.relay.ports, 49_152..=65_535);
     assert!(!config.anonymous);
 }
+
+#[test]
+fn example_of_the_documentation_is_good_and_each_of_its_keys_is_explained() {
+    let docs = include_str!("../../../docs/configuration.md");
+    let (_, rest) = docs.split_once("```toml\n").unwrap();
+    let (example, explained) = rest.split_once("```").unwrap();
+    Config::parse(example).unwrap();
+    let keys = example.lines().filter_map(|line| line.split_once('='));
+    for (key, _) in keys {
+        let key = key.trim_start_matches('#').trim();
+        let named = [format!("`{key}`"), format!(".{key}`")];
+        assert!(named.iter().any(|name| explained.contains(name)), "{key}");
+    }
+}
