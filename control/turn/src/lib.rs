@@ -18,5 +18,6 @@ pub mod forward;
 pub mod server;
 
 mod relay_address;
+mod services;
 
 pub use relay_address::{RelayAddress, advertised_ip, wire_ip};

@@ -1,12 +1,13 @@
 //! Responses: which to believe (RFC 8489 sections 6.3 and 9.2.5), and whom they concern.
 
 use turnpike_stun::long_term::{ChallengeAnswer, GiveUp};
-use turnpike_stun::{AttributeType, Class, ErrorCode, Message};
+use turnpike_stun::{Class, ErrorCode, Message};
 use turnpike_types::{DropReason, Entropy, Timestamp};
 
 use super::request::{Request, RequestNumber};
 use super::transactions::Transaction;
 use super::{Client, Failure, Received, State};
+use crate::attribute::KNOWN;
 
 /// How many transactions one request may take: challenges are answered, but not for ever.
 const RETRIES_MAX: u8 = 4;
@@ -100,7 +101,7 @@ impl<E: Entropy> Client<E> {
 
     /// A 401 or 438 carries no integrity, since there may be no key yet.
     fn judge_challenge(&mut self, asked: Asked, response: &Message<'_>, code: u16) -> Verdict {
-        if !response.unknown_required(KNOWN).is_empty() {
+        if !response.unknown_required(&KNOWN).is_empty() {
             return Verdict::Fail(Failure::UnknownAttribute);
         }
         if asked.retries >= RETRIES_MAX {
@@ -136,7 +137,7 @@ impl<E: Entropy> Client<E> {
         let Transaction {
             number, request, ..
         } = *transaction;
-        let is_known = response.unknown_required(KNOWN).is_empty();
+        let is_known = response.unknown_required(&KNOWN).is_empty();
         if response.class() == Class::Success {
             if is_known {
                 return self.request_succeeded(now, transaction, response);
@@ -199,26 +200,3 @@ impl<E: Entropy> Client<E> {
         }
     }
 }
-
-/// Comprehension-required attributes that a response may hold.
-const KNOWN: &[AttributeType] = &[
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::USERNAME,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    AttributeType::CHANNEL_NUMBER,
-    AttributeType::LIFETIME,
-    AttributeType::XOR_PEER_ADDRESS,
-    AttributeType::DATA,
-    AttributeType::REALM,
-    AttributeType::NONCE,
-    AttributeType::XOR_RELAYED_ADDRESS,
-    AttributeType::REQUESTED_ADDRESS_FAMILY,
-    AttributeType::EVEN_PORT,
-    AttributeType::REQUESTED_TRANSPORT,
-    AttributeType::DONT_FRAGMENT,
-    AttributeType::PASSWORD_ALGORITHM,
-    AttributeType::USERHASH,
-    AttributeType::XOR_MAPPED_ADDRESS,
-    AttributeType::RESERVATION_TOKEN,
-];

@@ -7,7 +7,7 @@ use turnpike_stun::{Attribute, AttributeType, Fingerprint, MAGIC_COOKIE, Message
 use turnpike_types::{AllocationId, DropReason, FiveTuple, PeerAddr, RelayedAddr, Timestamp};
 
 use super::{DATAGRAM_MAX, Forwarder, ToPeer};
-use crate::attribute::{DontFragment, XorPeerAddress};
+use crate::attribute::{DontFragment, KNOWN, XorPeerAddress};
 use crate::channel_data::ChannelData;
 use crate::wire_ip;
 
@@ -183,7 +183,8 @@ impl SendIndication {
                         .map_err(|_| DropReason::Malformed)?;
                     dont_fragment = true;
                 }
-                kind if kind.is_comprehension_required() && !UNDERSTOOD.contains(&kind) => {
+                AttributeType::MESSAGE_INTEGRITY | AttributeType::MESSAGE_INTEGRITY_SHA256 => {}
+                kind if kind.is_comprehension_required() && !KNOWN.contains(&kind) => {
                     return Err(DropReason::Malformed);
                 }
                 _ => {}
@@ -209,26 +210,3 @@ impl SendIndication {
 const SEND_INDICATION: [u8; 2] = [0x00, 0x16];
 
 const ATTRIBUTE_HEADER_LEN: usize = 4;
-
-/// Comprehension-required attributes that have no place in a Send indication and do no harm there
-/// (RFC 8489 section 6.3: known but unexpected ones are ignored).
-const UNDERSTOOD: [AttributeType; 18] = [
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::USERNAME,
-    AttributeType::MESSAGE_INTEGRITY,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    AttributeType::CHANNEL_NUMBER,
-    AttributeType::LIFETIME,
-    AttributeType::REALM,
-    AttributeType::NONCE,
-    AttributeType::XOR_RELAYED_ADDRESS,
-    AttributeType::REQUESTED_ADDRESS_FAMILY,
-    AttributeType::EVEN_PORT,
-    AttributeType::REQUESTED_TRANSPORT,
-    AttributeType::MESSAGE_INTEGRITY_SHA256,
-    AttributeType::PASSWORD_ALGORITHM,
-    AttributeType::USERHASH,
-    AttributeType::XOR_MAPPED_ADDRESS,
-    AttributeType::RESERVATION_TOKEN,
-];

@@ -13,7 +13,6 @@ mod index;
 mod peer_to_client;
 mod prefix;
 mod record;
-mod services;
 mod slab;
 mod table;
 
@@ -26,7 +25,7 @@ use turnpike_types::{
     Timestamp,
 };
 
-use crate::RelayAddress;
+use crate::{RelayAddress, services};
 use prefix::TransactionIds;
 use table::Table;
 
@@ -51,6 +50,7 @@ pub struct ForwarderConfig {
 pub struct Forwarder {
     table: Table,
     services: Vec<SocketAddr>,
+    /// Only those that a NAT 1:1 stands before: each Send indication looks through all of them.
     relay_map: Vec<RelayAddress>,
     transaction_ids: TransactionIds,
     counters: ForwardCounters,
@@ -60,10 +60,13 @@ impl Forwarder {
     /// A forwarder that relays nothing yet.
     #[must_use]
     pub fn new(config: ForwarderConfig, entropy: &mut impl Entropy) -> Self {
+        let services = services::expand(&config.services, &config.relay_map);
+        let mut relay_map = config.relay_map;
+        relay_map.retain(|own| own.external.is_some());
         Self {
             table: Table::new(config.entries_max, entropy),
-            services: services::expand(&config.services, &config.relay_map),
-            relay_map: config.relay_map,
+            services,
+            relay_map,
             transaction_ids: TransactionIds::new(entropy),
             counters: ForwardCounters::default(),
         }

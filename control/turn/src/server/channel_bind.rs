@@ -62,7 +62,7 @@ impl<E: Entropy> Server<E> {
             return Err(Refusal::BadRequest);
         }
         let permission = self.permission_for(allocation, peer.ip())?;
-        if !self.reaches(&permission, wire_peer) {
+        if !self.reaches(permission.ports, wire_peer) {
             return Err(Refusal::Forbidden);
         }
         let limits = &self.config.limits;

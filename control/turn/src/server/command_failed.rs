@@ -180,13 +180,13 @@ impl<E: Entropy> Server<E> {
             None => None,
         };
         match reply {
-            Some(reply) => self.withdraw_reply(reply, key),
+            Some(reply) => self.withdraw_reply(reply, &failed.command.action),
             None => self.give_up(key),
         }
         self.outputs.append(waiting);
     }
 
-    fn withdraw_reply(&mut self, mut reply: Reply, key: EntryKey) {
+    fn withdraw_reply(&mut self, mut reply: Reply, failed: &Action) {
         let refused = Err(Refusal::InsufficientCapacity.into());
         if let Ok(granted) = core::mem::replace(&mut reply.result, refused)
             && let Some(id) = granted.body.allocation()
@@ -195,9 +195,10 @@ impl<E: Entropy> Server<E> {
                 self.undo(id, undo);
             }
         }
-        // A relayed address that a lane has lost and cannot open again is gone.
-        if let EntryKey::Allocation { .. } = key {
-            self.give_up(key);
+        // A relayed address that a lane has lost and cannot open again is gone; one that could not
+        // be refreshed is there still.
+        if let Action::Install(Entry::Allocation(entry)) = failed {
+            self.end(entry.allocation, EndReason::Failed);
         }
         self.outputs.push(Queued::Reply(reply));
     }

@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 use turnpike_stun::attribute::{REALM_MAX, SOFTWARE_MAX};
+use turnpike_stun::opaque_string;
 use turnpike_types::RateLimit;
 
 use super::{Credentials, PeerPolicy, ShardSlice};
@@ -189,10 +190,7 @@ impl Config {
     ///
     /// The first fault found.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let characters = self.realm.chars().count();
-        if !(1..=REALM_CHARS_MAX).contains(&characters) || self.realm.len() > REALM_MAX {
-            return Err(ConfigError::Realm);
-        }
+        self.check_realm()?;
         if self.credentials.realm() != self.realm && !self.anonymous {
             return Err(ConfigError::CredentialsRealm);
         }
@@ -217,6 +215,18 @@ impl Config {
             return Err(ConfigError::Software);
         }
         self.redirect.as_ref().map_or(Ok(()), Redirect::check)
+    }
+
+    fn check_realm(&self) -> Result<(), ConfigError> {
+        let characters = self.realm.chars().count();
+        let fits = (1..=REALM_CHARS_MAX).contains(&characters) && self.realm.len() <= REALM_MAX;
+        // Clients make keys with the OpaqueString form of what they are told.
+        let is_processed = opaque_string(&self.realm).as_deref() == Some(&*self.realm);
+        if fits && is_processed {
+            Ok(())
+        } else {
+            Err(ConfigError::Realm)
+        }
     }
 
     fn check_lifetimes(&self) -> Result<(), ConfigError> {
@@ -252,11 +262,16 @@ impl Config {
         }
         for (index, address) in addresses.iter().enumerate() {
             let others = addresses.get(..index).unwrap_or_default();
-            let external = address.external.unwrap_or(address.ip);
+            let external = address.advertised();
+            // A NAT 1:1 is one to one: what is known by either name must be nobody else's.
+            let names = |other: &RelayAddress| [other.ip, other.advertised()];
+            let is_taken = |other: &RelayAddress| {
+                names(other).contains(&address.ip) || names(other).contains(&external)
+            };
             if address.ip.is_unspecified()
                 || external.is_unspecified()
                 || external.is_ipv4() != address.ip.is_ipv4()
-                || others.iter().any(|other| other.ip == address.ip)
+                || others.iter().any(is_taken)
             {
                 return Err(ConfigError::RelayAddresses);
             }
@@ -278,13 +293,16 @@ const _: () = assert!(SOFTWARE_SENT_MAX <= SOFTWARE_MAX);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Empty or too long.
-    #[error("the realm must have 1 to {REALM_CHARS_MAX} characters")]
+    /// Empty, too long, or not what OpaqueString makes of it.
+    #[error(
+        "the realm must have 1 to {REALM_CHARS_MAX} characters, none of them a control character"
+    )]
     Realm,
     /// Keys of another realm open nothing here.
     #[error("the credentials were made for another realm")]
     CredentialsRealm,
-    /// None, too many, one twice, an unspecified one, or an external one of the other family.
+    /// None, too many, one twice (bound or external), an unspecified one, or an external one of the
+    /// other family.
     #[error("relay addresses must be 1 to {RELAY_ADDRESSES_MAX} different, specified ones")]
     RelayAddresses,
     /// Empty, or from 0.
@@ -339,6 +357,13 @@ mod tests {
     fn what_could_not_work_is_refused_by_name() {
         use ConfigError as Fault;
         assert_eq!(fault_of(|c| c.realm = "x".repeat(128)), Some(Fault::Realm));
+        for realm in ["e\u{301}", "a\u{0}", "a\u{a0}b"] {
+            let changed = |c: &mut Config| {
+                c.realm = realm.to_owned();
+                c.credentials = Credentials::new(realm);
+            };
+            assert_eq!(fault_of(changed), Some(Fault::Realm), "{realm:?}");
+        }
         assert_eq!(
             fault_of(|c| c.realm = "other".into()),
             Some(Fault::CredentialsRealm)
@@ -349,6 +374,18 @@ mod tests {
         );
         let twice = |c: &mut Config| c.relay_addresses.extend_from_within(..);
         assert_eq!(fault_of(twice), Some(Fault::RelayAddresses));
+        let behind = |last, external: [u8; 4]| RelayAddress {
+            ip: IpAddr::from([10, 0, 0, last]),
+            external: Some(external.into()),
+        };
+        let shared = |c: &mut Config| {
+            c.relay_addresses = vec![behind(1, [1, 1, 1, 1]), behind(2, [1, 1, 1, 1])];
+        };
+        assert_eq!(fault_of(shared), Some(Fault::RelayAddresses));
+        let chained = |c: &mut Config| {
+            c.relay_addresses = vec![behind(1, [10, 0, 0, 2]), behind(2, [1, 1, 1, 1])];
+        };
+        assert_eq!(fault_of(chained), Some(Fault::RelayAddresses));
         let crossed = RelayAddress {
             ip: IpAddr::from([1, 1, 1, 1]),
             external: Some(IpAddr::from([0x2a00_u16, 0, 0, 0, 0, 0, 0, 1])),

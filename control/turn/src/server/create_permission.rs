@@ -91,10 +91,10 @@ impl<E: Entropy> Server<E> {
         self.config.peers.judge(&own, peer_ip)
     }
 
-    /// Whether a permission lets this port of its peer through.
-    pub(super) fn reaches(&self, permission: &Permission, wire_peer: PeerAddr) -> bool {
+    /// Whether the ports that a peer may be reached on include this one.
+    pub(super) fn reaches(&self, ports: PortRule, wire_peer: PeerAddr) -> bool {
         let PeerAddr(peer) = wire_peer;
-        permission.ports.admits_service(&peer, &self.services)
+        ports.admits_service(&peer, &self.services)
     }
 
     /// The peer as the client knows it.

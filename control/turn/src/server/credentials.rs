@@ -85,30 +85,33 @@ impl Credentials {
         &self.realm
     }
 
-    /// Adds a user, or replaces the keys of one.
+    /// Adds a user, or replaces the keys of one. Clients send names as OpaqueString leaves them, so
+    /// that is what the user is known by; a name that the profile refuses is taken as it is.
     ///
     /// # Errors
     ///
     /// [`CredentialError::Username`] for a name of no or more than [`USERNAME_MAX`] bytes.
     pub fn add_user(&mut self, username: &str, keys: UserKeys) -> Result<(), CredentialError> {
+        let username = known_as(username);
         if username.is_empty() || username.len() > USERNAME_MAX {
             return Err(CredentialError::Username);
         }
-        self.remove_user(username);
+        self.remove_user(&username);
         self.without_sha256 += usize::from(keys.sha256.is_none());
         self.by_userhash
-            .insert(userhash(username, &self.realm), username.into());
-        self.users.insert(username.into(), keys);
+            .insert(userhash(&username, &self.realm), username.as_str().into());
+        self.users.insert(username.into_boxed_str(), keys);
         Ok(())
     }
 
     /// Removes a user and says whether it was there. Its allocations go on until they are ended.
     pub fn remove_user(&mut self, username: &str) -> bool {
-        let Some(keys) = self.users.remove(username) else {
+        let username = known_as(username);
+        let Some(keys) = self.users.remove(&*username) else {
             return false;
         };
         self.without_sha256 -= usize::from(keys.sha256.is_none());
-        self.by_userhash.remove(&userhash(username, &self.realm));
+        self.by_userhash.remove(&userhash(&*username, &self.realm));
         true
     }
 
@@ -186,6 +189,10 @@ impl Credentials {
     }
 }
 
+fn known_as(username: &str) -> String {
+    opaque_string(username).unwrap_or_else(|| username.to_owned())
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -236,6 +243,19 @@ mod tests {
         credentials.add_user("bob", md5_only()).unwrap();
         assert!(credentials.remove_user("bob"));
         assert!(credentials.offers_sha256());
+    }
+
+    #[test]
+    fn user_is_known_by_the_opaque_string_form_of_the_name() {
+        let (decomposed, composed) = ("jose\u{301}", "jos\u{e9}");
+        let mut credentials = Credentials::new(REALM);
+        let keys = UserKeys::of_password(decomposed, REALM, "password").unwrap();
+        credentials.add_user(decomposed, keys).unwrap();
+        assert_eq!(credentials.user(composed), Some((composed, &keys)));
+        let hash = userhash(composed, REALM);
+        assert_eq!(credentials.user_of_hash(&hash), Some((composed, &keys)));
+        assert!(credentials.remove_user(decomposed));
+        assert_eq!(credentials.users(), 0);
     }
 
     #[test]

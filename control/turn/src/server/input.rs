@@ -180,7 +180,7 @@ impl<E: Entropy> Server<E> {
         let wire_peer = PeerAddr(core::net::SocketAddr::new(wire_ip, peer.port()));
         match allocation.permission(wire_ip) {
             None => DropReason::NoPermission,
-            Some(permission) if !self.reaches(permission, wire_peer) => DropReason::ForbiddenPort,
+            Some(known) if !self.reaches(known.ports, wire_peer) => DropReason::ForbiddenPort,
             Some(_) => DropReason::Unexpected,
         }
     }

@@ -62,6 +62,7 @@ use turnpike_stun::IntegrityKey;
 use turnpike_stun::long_term::NonceMint;
 use turnpike_types::{AllocationId, Entropy, FiveTuple, Timestamp, UserId};
 
+use crate::services;
 use allocations::Allocations;
 use output::Outputs;
 use relays::Relays;
@@ -82,7 +83,7 @@ pub struct Server<E> {
     wall_clock: Option<(Timestamp, u64)>,
     nonces: NonceMint,
     nobodys_key: IntegrityKey,
-    /// `config.services` with wildcards spelled out.
+    /// `config.services` as they look on the wire.
     services: Vec<SocketAddr>,
     users: Users,
     allocations: Allocations,
@@ -113,7 +114,7 @@ impl<E: Entropy> Server<E> {
         Ok(Self {
             nonces: NonceMint::new(config.nonce_lifetime, now, &mut entropy),
             nobodys_key: IntegrityKey::from_sha256(secret),
-            services: spelled_out(&config),
+            services: services::expand(&config.services, &config.relay_addresses),
             users: Users::new(capacity, hasher(&mut entropy)),
             allocations: Allocations::new(capacity, hasher(&mut entropy)),
             relays: Relays::new(&config.relay_addresses, &config.ports, config.shard),
@@ -220,18 +221,4 @@ impl<E: Entropy> Server<E> {
 fn hasher(entropy: &mut impl Entropy) -> RandomState {
     let mut seed = || entropy.next_u64();
     RandomState::with_seeds(seed(), seed(), seed(), seed())
-}
-
-/// A service on an unspecified address is one on each relay address.
-fn spelled_out(config: &Config) -> Vec<SocketAddr> {
-    let mut services = Vec::new();
-    for service in &config.services {
-        let ip = service.ip().to_canonical();
-        services.push(SocketAddr::new(ip, service.port()));
-        if ip.is_unspecified() {
-            let own = config.relay_addresses.iter();
-            services.extend(own.map(|relay| SocketAddr::new(relay.ip, service.port())));
-        }
-    }
-    services
 }

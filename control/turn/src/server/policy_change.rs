@@ -3,8 +3,6 @@
 //! New requests are judged by it at once; what is live is judged slot by slot, [`WORK_MAX`] entries
 //! a call, and [`poll_timeout`](super::Server::poll_timeout) says so until all are done.
 
-use alloc::vec::Vec;
-
 use turnpike_types::{AllocationId, Entropy, Timestamp};
 
 use super::allocation::Permission;
@@ -45,54 +43,28 @@ impl<E: Entropy> Server<E> {
             return 0;
         };
         let permissions = allocation.permissions.clone();
+        let channels = allocation.channels.clone();
         for permission in &permissions {
-            match self.judge(self.known_ip(permission)) {
-                None => self.cut(id, permission),
+            match self.judge(permission.wire_ip) {
+                None => self.drop_permission(id, permission.wire_ip),
                 Some(ports) if ports != permission.ports => {
                     let changed = Permission {
                         ports,
                         ..*permission
                     };
                     self.put_permission(id, changed, false);
-                    self.cut_channels(id, &changed);
                 }
                 Some(_) => {}
             }
         }
-        permissions.len()
-    }
-
-    fn cut(&mut self, id: AllocationId, permission: &Permission) {
-        self.drop_permission(id, permission.wire_ip);
-        let nothing = turnpike_types::PortRule {
-            min: 1,
-            max: 0,
-            guarded: false,
-        };
-        self.cut_channels(
-            id,
-            &Permission {
-                ports: nothing,
-                ..*permission
-            },
-        );
-    }
-
-    /// Ends the bindings to ports that the permission does not let through.
-    fn cut_channels(&mut self, id: AllocationId, permission: &Permission) {
-        let Some(allocation) = self.allocations.get(id) else {
-            return;
-        };
-        let to_peer = |wire_peer: turnpike_types::PeerAddr| wire_peer.ip() == permission.wire_ip;
-        let cut: Vec<_> = allocation
-            .channels
-            .iter()
-            .filter(|channel| to_peer(channel.wire_peer))
-            .filter(|channel| !self.reaches(permission, channel.wire_peer))
-            .map(|channel| channel.number)
-            .collect();
-        for number in cut {
-            self.drop_channel(id, number);
+        // Whatever became of their permissions: a binding outlives its own and is back with the
+        // next, and a client may have refreshed it under the new policy already.
+        for channel in &channels {
+            let ports = self.judge(channel.wire_peer.ip());
+            if !ports.is_some_and(|ports| self.reaches(ports, channel.wire_peer)) {
+                self.drop_channel(id, channel.number);
+            }
         }
+        permissions.len() + channels.len()
     }
 }

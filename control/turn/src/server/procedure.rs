@@ -4,6 +4,7 @@ use turnpike_stun::{AttributeType, Message, Method, UnknownAttributes};
 use turnpike_types::FiveTuple;
 
 use super::Refusal;
+use crate::attribute::KNOWN;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,27 +83,6 @@ impl Request<'_> {
 }
 
 const DF: AttributeType = AttributeType::DONT_FRAGMENT;
-
-/// DONT-FRAGMENT is the last: without support for it, it is unknown (RFC 8656 section 7.2).
-const KNOWN: [AttributeType; 17] = [
-    AttributeType::MAPPED_ADDRESS,
-    AttributeType::USERNAME,
-    AttributeType::ERROR_CODE,
-    AttributeType::UNKNOWN_ATTRIBUTES,
-    AttributeType::REALM,
-    AttributeType::NONCE,
-    AttributeType::XOR_MAPPED_ADDRESS,
-    AttributeType::PASSWORD_ALGORITHM,
-    AttributeType::USERHASH,
-    AttributeType::CHANNEL_NUMBER,
-    AttributeType::LIFETIME,
-    AttributeType::XOR_PEER_ADDRESS,
-    AttributeType::REQUESTED_ADDRESS_FAMILY,
-    AttributeType::EVEN_PORT,
-    AttributeType::REQUESTED_TRANSPORT,
-    AttributeType::RESERVATION_TOKEN,
-    DF,
-];
 
 /// A refusal and, for 420, what was not understood.
 #[derive(Clone, Copy, Debug)]

@@ -325,3 +325,19 @@ fn send_indication_that_no_lane_carried_is_dropped_by_reason() {
     assert_eq!(reason("93.184.216.34:5000"), DropReason::ForbiddenPort);
     assert_eq!(reason(PEER), DropReason::Unexpected);
 }
+
+#[test]
+fn service_named_by_its_external_address_is_forbidden_behind_the_nat_too() {
+    let mut config = config();
+    config.relay_addresses[0].external = Some("93.184.216.5".parse().unwrap());
+    config.services = vec![addr("93.184.216.5:50000")];
+    let (mut world, mut client) = allocated(config);
+    for peer in ["93.184.216.5:50000", "77.88.55.1:50000"] {
+        assert_eq!(client.bind(&mut world, 0x4000, peer).code(), 403, "{peer}");
+    }
+    assert!(
+        client
+            .bind(&mut world, 0x4000, "93.184.216.5:50001")
+            .is_success()
+    );
+}

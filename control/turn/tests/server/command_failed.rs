@@ -275,3 +275,18 @@ fn failure_of_an_unknown_command_is_counted_and_harmless() {
     assert_eq!(world.server.allocations(), 1);
     assert!(world.take_seen().is_empty());
 }
+
+#[test]
+fn allocation_whose_refresh_no_lane_could_carry_out_keeps_its_old_end() {
+    let (mut world, mut client) = allocated(config());
+    assert!(client.permit(&mut world, &[PEER]).is_success());
+    world.pass(100);
+    world.fails = Some(failing(1, CommandError::OutOfResources, is_refresh));
+    assert_eq!(client.refresh(&mut world, None).code(), 508);
+    assert_eq!(world.server.allocations(), 1, "the lane holds it still");
+    world.take_seen();
+    world.pass_and_wake(499);
+    assert_eq!(world.server.allocations(), 1);
+    world.pass_and_wake(2);
+    assert_eq!(world.server.allocations(), 0);
+}

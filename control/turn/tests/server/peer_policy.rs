@@ -132,3 +132,63 @@ fn new_policy_judges_new_requests_before_the_old_ones_are_cut() {
         .set_peer_policy(world.now, denying("93.184.216.0/24"));
     assert_eq!(client.permit(&mut world, &[PEER]).code(), 403);
 }
+
+#[test]
+fn channel_whose_permission_has_lapsed_is_judged_by_the_new_policy_too() {
+    let (mut world, mut client) = allocated(config());
+    assert!(client.bind(&mut world, 0x4000, PEER).is_success());
+    assert!(
+        client
+            .bind(&mut world, 0x4001, "93.184.216.34:6000")
+            .is_success()
+    );
+    world.pass_and_wake(301);
+    set(
+        &mut world,
+        PeerPolicy {
+            min_port: 5_000,
+            ..PeerPolicy::default()
+        },
+    );
+    world.take_seen();
+    assert!(client.permit(&mut world, &[PEER]).is_success());
+    let installed: Vec<_> = world
+        .take_actions()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Install(Entry::Channel(entry)) => Some(entry.number.get()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(installed, [0x4001], "port 4000 is no longer allowed");
+}
+
+#[test]
+fn permission_refreshed_before_its_turn_does_not_save_a_channel_outside_the_new_rule() {
+    let mut config = config();
+    config.limits.allocations_per_user = 10_000;
+    let mut world = World::new(config);
+    for number in 0..WORK_MAX {
+        let mut client = Client::new(u16::try_from(number).unwrap(), "alice");
+        assert!(client.allocate(&mut world).is_success());
+    }
+    let mut client = Client::new(20_000, "alice");
+    assert!(client.allocate(&mut world).is_success());
+    assert!(client.bind(&mut world, 0x4000, PEER).is_success());
+    set(
+        &mut world,
+        PeerPolicy {
+            min_port: 5_000,
+            ..PeerPolicy::default()
+        },
+    );
+    assert!(client.permit(&mut world, &[PEER]).is_success());
+    world.take_seen();
+    world.server.handle_timeout(world.now);
+    world.drain();
+    let actions = world.take_actions();
+    assert!(
+        matches!(actions[..], [Action::Revoke(EntryKey::Channel { .. })]),
+        "{actions:?}"
+    );
+}

@@ -1,4 +1,4 @@
-//! Our own services as they look on the wire, since that is where the lane compares.
+//! Our own services as they look on the wire, since that is where they are compared.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use crate::RelayAddress;
 
 /// Spells each service out: on every relay address where it listens on all, and on both sides of a
 /// NAT 1:1 where it stands on one.
-pub(super) fn expand(services: &[SocketAddr], relay_map: &[RelayAddress]) -> Vec<SocketAddr> {
+pub(crate) fn expand(services: &[SocketAddr], relay_map: &[RelayAddress]) -> Vec<SocketAddr> {
     let mut expanded = Vec::with_capacity(services.len());
     for service in services {
         let listens_on = service.ip().to_canonical();
