@@ -25,6 +25,8 @@ pub(crate) struct Caller {
     port: u16,
     client: Option<Client<SeededEntropy>>,
     probers: Vec<Prober>,
+    /// Peers that it talks to most of the time.
+    favourites: Vec<SocketAddr>,
     pub(crate) next_at: Timestamp,
     /// Relayed addresses that it was told of, or got letters by; the scenario checks them.
     pub(crate) heard: Vec<SocketAddr>,
@@ -41,6 +43,7 @@ impl Caller {
             port: 30_000,
             client: None,
             probers: vec![Prober::new(own), Prober::new(other)],
+            favourites: Vec::new(),
             next_at: Timestamp::from_millis(stage.dice.within(0..3_000)),
             heard: Vec::new(),
             plan,
@@ -117,10 +120,15 @@ impl Caller {
         match stage.below(if is_calm { 84 } else { 100 }) {
             0..10 => self.permit(stage),
             10..20 => self.bind(stage),
-            20..70 => self.send(stage),
+            20..70 => {
+                for _ in 0..1 + stage.below(4) {
+                    self.send(stage);
+                }
+            }
             70..78 => self.release(stage),
             78..80 => client.close(stage.world.now()),
             80 => self.client = None,
+            81 if is_calm => {}
             81 => {
                 let family = stage
                     .one_of(&[AddressFamily::Ipv4, AddressFamily::Ipv6])
@@ -170,9 +178,21 @@ impl Caller {
         self.client = Some(Client::new(config, entropy, stage.world.now()).unwrap());
     }
 
+    /// A favourite most of the time; each client has its own few.
+    fn peer(&mut self, stage: &mut Stage) -> SocketAddr {
+        let peer = stage.any_peer();
+        if self.favourites.len() < FAVOURITES {
+            self.favourites.push(peer);
+        }
+        if stage.below(8) == 0 {
+            return peer;
+        }
+        stage.one_of(&self.favourites).unwrap_or(peer)
+    }
+
     fn permit(&mut self, stage: &mut Stage) {
         let count = 1 + stage.below(3);
-        let mut peers: Vec<_> = (0..count).map(|_| stage.any_peer().ip()).collect();
+        let mut peers: Vec<_> = (0..count).map(|_| self.peer(stage).ip()).collect();
         if !stage.plan.is_calm && stage.below(10) == 0 {
             peers.push(stage.odd_peer().ip());
         }
@@ -182,14 +202,14 @@ impl Caller {
     }
 
     fn bind(&mut self, stage: &mut Stage) {
-        let peer = PeerAddr(stage.any_peer());
+        let peer = PeerAddr(self.peer(stage));
         if let Some(client) = &mut self.client {
             let _ = client.bind_channel(stage.world.now(), peer);
         }
     }
 
     fn release(&mut self, stage: &mut Stage) {
-        let peer = stage.any_peer();
+        let peer = self.peer(stage);
         let by_channel = stage.below(2) == 0;
         let now = stage.world.now();
         match &mut self.client {
@@ -201,7 +221,7 @@ impl Caller {
 
     /// Sends a letter as the client would.
     fn send(&mut self, stage: &mut Stage) {
-        let peer = stage.any_peer();
+        let peer = self.peer(stage);
         let letter = self.letter(stage, peer);
         let mut buf = vec![0; letter.len() + 64];
         let Some(client) = &mut self.client else {
@@ -224,7 +244,7 @@ impl Caller {
         let peer = if stage.below(4) == 0 {
             stage.odd_peer()
         } else {
-            stage.any_peer()
+            self.peer(stage)
         };
         let letter = self.letter(stage, peer);
         if stage.below(2) == 0 {
@@ -358,6 +378,8 @@ impl Caller {
         Ok(())
     }
 }
+
+const FAVOURITES: usize = 4;
 
 /// The most outputs and timers of one instant.
 const ROUNDS_MAX: usize = 1_000;

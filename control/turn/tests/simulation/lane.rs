@@ -26,7 +26,7 @@ pub(crate) struct Passage {
 
 impl Mirror {
     /// Shows the lane a packet from a client and compares its verdict.
-    pub(crate) fn from_client(
+    pub(crate) fn show_from_client(
         &mut self,
         now: Timestamp,
         five_tuple: &FiveTuple,
@@ -79,7 +79,7 @@ impl Mirror {
     }
 
     /// Shows the lane a datagram from a peer and compares its verdict; the message comes with it.
-    pub(crate) fn from_peer(
+    pub(crate) fn show_from_peer(
         &mut self,
         now: Timestamp,
         relayed: SocketAddr,

@@ -26,6 +26,7 @@ mod relay;
 mod scenario;
 mod seeds;
 mod stage;
+mod vigil;
 mod violation;
 
 #[test]

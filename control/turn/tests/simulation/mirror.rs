@@ -37,8 +37,9 @@ pub(crate) struct Mirror {
 impl Lane for Mirror {
     fn apply(&mut self, now: Timestamp, action: &Action) -> Result<(), CommandError> {
         self.version += 1;
-        let checked = self.check_order(action);
-        self.violation = self.violation.take().or(checked.err());
+        if let Err(violation) = self.check_order(action) {
+            self.violation.get_or_insert(violation);
+        }
         let result = self.forwarder.apply(now, action);
         match (&result, action) {
             (Err(error), _) => {

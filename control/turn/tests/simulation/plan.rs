@@ -47,7 +47,7 @@ pub(crate) struct CallerPlan {
 impl Plan {
     pub(crate) fn draw(dice: &mut SeededEntropy) -> Self {
         let is_calm = Chance::percent(25).happens(dice);
-        let callers = 2 + dice.below(4);
+        let callers = 2 + dice.below(6);
         let accounts = accounts();
         let relay = draw_relay(dice);
         let first_port = 50_000 + u16::try_from(dice.below(2)).unwrap();
@@ -72,7 +72,7 @@ impl Plan {
             } else {
                 draw_faults(dice)
             },
-            busy: Duration::from_secs(dice.within(200..1_800)),
+            busy: Duration::from_secs(dice.within(300..3_600)),
             is_calm,
             relay,
             ports,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use turnpike_sim::{Delivery, HostId, LinkConfig, NatId, RealmId, World};
+use turnpike_turn::server::Procedure;
 use turnpike_types::{Timestamp, Transport};
 
 use crate::caller::Caller;
@@ -15,6 +16,7 @@ use crate::peer::Peer;
 use crate::plan::{self, Plan};
 use crate::relay::Relay;
 use crate::stage::Stage;
+use crate::vigil::Vigil;
 use crate::violation::{Checked, ensure, violated};
 
 /// Everybody and everything.
@@ -24,6 +26,7 @@ pub(crate) struct Scenario {
     callers: Vec<Caller>,
     peers: Vec<Peer>,
     mischief: Mischief,
+    vigil: Vigil,
     nats: Vec<NatId>,
     who: BTreeMap<HostId, Who>,
     fate_at: Timestamp,
@@ -45,6 +48,9 @@ pub(crate) struct Summary {
     pub(crate) steps: u64,
     pub(crate) datagrams: u64,
     pub(crate) allocations: u64,
+    pub(crate) permissions: u64,
+    pub(crate) channels: u64,
+    pub(crate) faults: u64,
     pub(crate) forwarded: u64,
 }
 
@@ -89,6 +95,7 @@ impl Scenario {
             callers,
             peers,
             mischief,
+            vigil: Vigil::new(),
             nats,
             who,
             fate_at,
@@ -130,11 +137,15 @@ impl Scenario {
     }
 
     fn summary(&self) -> Summary {
+        let counters = self.relay.server.counters();
         Summary {
             trace_hash: self.stage.world.trace_hash(),
             steps: self.steps,
             datagrams: self.stage.world.ledger().copies(),
-            allocations: self.relay.server.counters().allocations_created,
+            allocations: counters.allocations_created,
+            permissions: counters.granted(Procedure::CreatePermission),
+            channels: counters.granted(Procedure::ChannelBind),
+            faults: counters.commands_failed,
             forwarded: self.relay.forwarded(),
         }
     }
@@ -145,7 +156,7 @@ impl Scenario {
         let timeouts = callers.clone().filter_map(Caller::timeout_at);
         let acts = callers.map(|caller| caller.next_at);
         let peers = self.peers.iter().map(|peer| peer.next_at);
-        let others = [self.mischief.next_at, self.fate_at];
+        let others = [self.mischief.next_at, self.fate_at, self.vigil.at];
         let due = [self.stage.world.next_event_at(), self.relay.next_at()];
         let first = timeouts
             .chain(acts)
@@ -226,6 +237,10 @@ impl Scenario {
         if self.mischief.next_at <= now {
             self.mischief.act(&mut self.stage);
         }
+        if self.vigil.at <= now {
+            let next = self.relay.next_ending(now);
+            self.vigil.keep(&mut self.stage, self.mischief.host, next);
+        }
         if self.fate_at <= now {
             self.fate_at = self.stage.soon();
             // An operator waits for a stalled command as requests do.
@@ -276,6 +291,7 @@ impl Scenario {
                     stage.world.set_links(self.callers[at].host, up, down);
                 }
             }
+            7 => self.relay.look_back(&mut stage.world)?,
             _ => {}
         }
         Ok(())

@@ -42,7 +42,7 @@ pub(crate) fn run(seeds: u64, replay: Option<u64>) {
 /// One seed in sixteen is run twice.
 fn run_checked(seed: u64) -> Checked<Summary> {
     let summary = run_one(seed, false)?;
-    if seed % 16 == 0 {
+    if seed.is_multiple_of(16) {
         let again = run_one(seed, false)?;
         if again != summary {
             let what = format!("{summary:?}, then {again:?}");
@@ -79,6 +79,9 @@ struct Totals {
     steps: u64,
     datagrams: u64,
     allocations: u64,
+    permissions: u64,
+    channels: u64,
+    faults: u64,
     forwarded: u64,
 }
 
@@ -87,6 +90,9 @@ impl Totals {
         self.steps += summary.steps;
         self.datagrams += summary.datagrams;
         self.allocations += summary.allocations;
+        self.permissions += summary.permissions;
+        self.channels += summary.channels;
+        self.faults += summary.faults;
         self.forwarded += summary.forwarded;
     }
 }

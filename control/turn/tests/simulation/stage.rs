@@ -33,10 +33,10 @@ impl Stage {
 
     /// When somebody acts next: mostly soon, at times after a long silence.
     pub(crate) fn soon(&mut self) -> Timestamp {
-        let millis = match self.below(20) {
+        let millis = match self.below(40) {
             0 => self.dice.within(60_000..400_000),
-            1..6 => self.dice.within(2_000..60_000),
-            _ => self.dice.within(10..2_000),
+            1..8 => self.dice.within(1_000..30_000),
+            _ => self.dice.within(10..1_000),
         };
         self.world.now() + Duration::from_millis(millis)
     }
@@ -102,4 +102,4 @@ fn remember<T: PartialEq>(list: &mut Vec<T>, item: T) {
 /// Ports that peers send from and listen on; the last one is no client's business.
 pub(crate) const PEER_PORTS: [u16; 3] = [40_000, 40_001, 53];
 
-const REMEMBERED_MAX: usize = 16;
+const REMEMBERED_MAX: usize = 8;

@@ -4,6 +4,8 @@
 //! It knows the server's configuration and nothing of its state. Time is the time the server was
 //! given with each request.
 
+mod allocated;
+mod allocation;
 mod grant;
 mod held;
 mod request;
@@ -39,7 +41,7 @@ pub(crate) struct Model {
     /// Five-tuples whose allocation the caller has ended.
     ended_by_order: BTreeSet<FiveTuple>,
     /// Promises that were not kept at once; excused if the allocation ends in the same drain.
-    owed: Vec<(FiveTuple, Held)>,
+    owed: Vec<Owed>,
     faults: u64,
     icmp_at: Timestamp,
     /// Grows with each change.
@@ -61,10 +63,7 @@ struct Rules {
 #[derive(Debug)]
 enum Waiting {
     Request(Request),
-    Policy {
-        at: Timestamp,
-        denied: BTreeSet<IpAddr>,
-    },
+    Policy { denied: BTreeSet<IpAddr> },
 }
 
 /// A request, with what was true when it was handed over.
@@ -112,6 +111,15 @@ struct Channel {
     is_certain: bool,
 }
 
+/// A promise that the lane did not keep when the response left.
+#[derive(Debug)]
+struct Owed {
+    five_tuple: FiveTuple,
+    held: Held,
+    end: Timestamp,
+    found: Option<Timestamp>,
+}
+
 #[derive(Clone, Debug)]
 struct Reserved {
     address: SocketAddr,
@@ -149,8 +157,8 @@ impl Model {
     }
 
     /// The policy changed; what was granted before changes with it, in its turn.
-    pub(crate) fn policy_changed(&mut self, at: Timestamp, denied: BTreeSet<IpAddr>) {
-        self.waiting.push_back(Waiting::Policy { at, denied });
+    pub(crate) fn policy_changed(&mut self, denied: BTreeSet<IpAddr>) {
+        self.waiting.push_back(Waiting::Policy { denied });
     }
 
     pub(crate) const fn redirect(&mut self, redirecting: bool) {
@@ -223,13 +231,31 @@ impl Model {
                 request.transaction_id
             );
         }
-        for (five_tuple, held) in std::mem::take(&mut self.owed) {
-            let lives = self.allocations.contains_key(&five_tuple);
-            ensure!(
-                !lives,
-                InstallBeforePromise,
-                "{held:?} was promised, but is not installed"
-            );
+        for Owed {
+            five_tuple,
+            held,
+            end,
+            found,
+        } in std::mem::take(&mut self.owed)
+        {
+            if !self.allocations.contains_key(&five_tuple) {
+                continue;
+            }
+            match found {
+                None => violated!(InstallBeforePromise, "{held:?} is promised, not installed"),
+                Some(found) if found > end => {
+                    violated!(
+                        EntryHasGrant,
+                        "{held:?} until {found}, promised until {end}"
+                    )
+                }
+                Some(found) => {
+                    violated!(
+                        InstallBeforePromise,
+                        "{held:?} until {found}, not until {end}"
+                    )
+                }
+            }
         }
         let allocations = self.allocations.len();
         let most = self.rules.limits.allocations;
@@ -277,81 +303,27 @@ impl Model {
     /// Takes up policy changes that come before the next response.
     fn apply_policies(&mut self) {
         while let Some(Waiting::Policy { .. }) = self.waiting.front() {
-            let Some(Waiting::Policy { at, denied }) = self.waiting.pop_front() else {
+            let Some(Waiting::Policy { denied }) = self.waiting.pop_front() else {
                 return;
             };
             self.denied = denied;
             self.version += 1;
             let mut cut = Vec::new();
             for (five_tuple, allocation) in &self.allocations {
-                for wire_ip in allocation.permissions.keys() {
-                    if !self.admits(*wire_ip) {
-                        cut.push((*five_tuple, *wire_ip));
+                let channels = allocation
+                    .channels
+                    .values()
+                    .map(|channel| channel.peer.ip());
+                for wire_ip in allocation.permissions.keys().copied().chain(channels) {
+                    if !self.admits(wire_ip) {
+                        cut.push((*five_tuple, wire_ip));
                     }
                 }
             }
             for (five_tuple, wire_ip) in cut {
                 if let Some(allocation) = self.allocations.get_mut(&five_tuple) {
-                    allocation.cut(at, wire_ip);
+                    allocation.cut(wire_ip);
                 }
-            }
-        }
-    }
-}
-
-impl Allocation {
-    fn relay(&self, family: AddressFamily) -> Option<Relay> {
-        self.relays[slot(family)]
-    }
-
-    fn ends_at(&self) -> Timestamp {
-        let ends = self.relays.iter().flatten().map(|relay| relay.ends_at);
-        ends.max().unwrap_or(Timestamp::ZERO)
-    }
-
-    fn is_live(&self, at: Timestamp) -> bool {
-        self.ends_at() > at
-    }
-
-    /// The effective end of a permission.
-    fn permission_end(&self, wire_ip: IpAddr) -> Option<Timestamp> {
-        let permission = self.permissions.get(&wire_ip)?;
-        let relay = self.relay(AddressFamily::of(&wire_ip))?;
-        Some(permission.ends_at.min(relay.ends_at))
-    }
-
-    /// Forgets what is past its end.
-    fn prune(&mut self, at: Timestamp) {
-        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
-            if self.relay(family).is_some_and(|relay| relay.ends_at <= at) {
-                self.drop_family(family);
-            }
-        }
-        self.permissions
-            .retain(|_, permission| permission.ends_at > at);
-        self.channels.retain(|_, channel| channel.ends_at > at);
-    }
-
-    fn drop_family(&mut self, family: AddressFamily) {
-        self.relays[slot(family)] = None;
-        self.permissions
-            .retain(|ip, _| AddressFamily::of(ip) != family);
-        self.channels
-            .retain(|_, channel| AddressFamily::of(&channel.peer.ip()) != family);
-    }
-
-    /// The policy no longer admits the peer. A channel whose permission had lapsed may stay, but
-    /// carries nothing.
-    fn cut(&mut self, at: Timestamp, wire_ip: IpAddr) {
-        let was_live = self.permission_end(wire_ip).is_some_and(|end| end > at);
-        self.permissions.remove(&wire_ip);
-        if was_live {
-            self.channels
-                .retain(|_, channel| channel.peer.ip() != wire_ip);
-        } else {
-            let channels = self.channels.values_mut();
-            for channel in channels.filter(|channel| channel.peer.ip() == wire_ip) {
-                channel.is_certain = false;
             }
         }
     }
