@@ -25,7 +25,7 @@ pub enum DropReason {
     AllocationRate,
     /// The user's packets or bytes a second are used up.
     UserRate,
-    /// The payload does not fit what the lane can carry.
+    /// The payload does not fit what the lane can carry, or a request is longer than any honest one.
     Oversize,
     /// The lane had no room to queue the packet.
     QueueFull,

@@ -40,12 +40,15 @@ pub struct TokenBucket {
 impl TokenBucket {
     const UNIT: u64 = 1_000_000_000;
 
-    /// A full bucket.
+    /// An empty bucket, which fills up within a second.
+    ///
+    /// It does not start full, or whoever makes and frees allocations in turn would get a second's
+    /// worth each time.
     #[must_use]
-    pub fn full(limit: &RateLimit, now: Timestamp) -> Self {
+    pub const fn empty(now: Timestamp) -> Self {
         Self {
-            packets: Self::packets_cap(limit),
-            bytes: Self::bytes_cap(limit),
+            packets: 0,
+            bytes: 0,
             filled_at: now,
         }
     }
@@ -118,15 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn full_bucket_holds_one_second() {
-        let mut bucket = TokenBucket::full(&TEN_PACKETS, Timestamp::ZERO);
-        assert_eq!(taken(&mut bucket, &TEN_PACKETS, Timestamp::ZERO, 9_999), 10);
+    fn bucket_starts_empty_and_holds_one_second() {
+        let mut bucket = TokenBucket::empty(Timestamp::ZERO);
+        assert!(!bucket.take(&TEN_PACKETS, Timestamp::ZERO, 1));
+        assert_eq!(
+            taken(&mut bucket, &TEN_PACKETS, Timestamp::from_secs(9), 9_999),
+            10
+        );
     }
 
     #[test]
     fn refills_by_time_and_never_above_one_second() {
-        let mut bucket = TokenBucket::full(&TEN_PACKETS, Timestamp::ZERO);
-        taken(&mut bucket, &TEN_PACKETS, Timestamp::ZERO, 1);
+        let mut bucket = TokenBucket::empty(Timestamp::ZERO);
         assert_eq!(
             taken(&mut bucket, &TEN_PACKETS, Timestamp::from_millis(99), 1),
             0
@@ -147,14 +153,15 @@ mod tests {
             packets_per_second: Some(10),
             bytes_per_second: Some(1_000),
         };
-        let mut bucket = TokenBucket::full(&limit, Timestamp::ZERO);
-        assert!(!bucket.take(&limit, Timestamp::ZERO, 1_001));
-        assert_eq!(taken(&mut bucket, &limit, Timestamp::ZERO, 100), 10);
+        let full = Timestamp::from_secs(1);
+        let mut bucket = TokenBucket::empty(Timestamp::ZERO);
+        assert!(!bucket.take(&limit, full, 1_001));
+        assert_eq!(taken(&mut bucket, &limit, full, 100), 10);
     }
 
     #[test]
     fn earlier_now_gives_nothing() {
-        let mut bucket = TokenBucket::full(&TEN_PACKETS, Timestamp::from_secs(10));
+        let mut bucket = TokenBucket::empty(Timestamp::from_secs(9));
         taken(&mut bucket, &TEN_PACKETS, Timestamp::from_secs(10), 1);
         assert!(!bucket.take(&TEN_PACKETS, Timestamp::from_secs(1), 1));
         assert!(!bucket.take(&TEN_PACKETS, Timestamp::from_secs(10), 1));

@@ -1,6 +1,8 @@
 //! What a reply says, against the request it answers and the commands that came before it.
 
+use std::time::Duration;
 use turnpike_stun::{Attribute, XorMappedAddress};
+
 use turnpike_stun::{AttributeType, Class, ErrorCode, Message, Method, RawAttribute};
 use turnpike_turn::attribute::{Lifetime, XorRelayedAddress};
 use turnpike_turn::wire_ip;
@@ -28,6 +30,9 @@ pub(super) fn check(world: &World, sent: &Sent, before: &Ledger) {
     let anonymous = world.setting == Setting::Anonymous;
     if reply.class() == Class::Success {
         assert!(is_sealed || anonymous || sent.method == Method::BINDING);
+        if is_sealed {
+            check_credential(world, sent);
+        }
         check_success(world, sent, &reply);
     } else {
         let code = reply
@@ -43,6 +48,20 @@ pub(super) fn check(world: &World, sent: &Sent, before: &Ledger) {
             !world.news.installed || world.news.failed,
             "{code} after an install"
         );
+    }
+}
+
+/// A credential that has ended opens nothing new; where it ends strictly, nothing at all, and what
+/// it opened outlives it by a second at most.
+fn check_credential(world: &World, sent: &Sent) {
+    let strict = world.config.strict_expiry;
+    if strict || sent.method == Method::ALLOCATE {
+        assert!(world.now < sent.good_until, "the credential has ended");
+    }
+    let open = world.ledger.addresses.iter();
+    for address in open.filter(|address| strict && address.five_tuple == sent.five_tuple) {
+        let latest = sent.good_until + Duration::from_secs(1);
+        assert!(address.expires_at <= latest, "outlives its credential");
     }
 }
 

@@ -11,7 +11,7 @@ use turnpike_turn::attribute::{
     AdditionalAddressFamily, ChannelNumberAttribute, DontFragment, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
-use turnpike_types::{AddressFamily, ChannelNumber, FiveTuple};
+use turnpike_types::{AddressFamily, ChannelNumber, FiveTuple, Timestamp};
 
 use super::setting::{self, NAMES, REALM};
 use crate::addresses;
@@ -36,6 +36,8 @@ pub(super) struct Sent {
     pub(super) number: Option<ChannelNumber>,
     pub(super) lifetime: Option<u32>,
     pub(super) family: Option<AddressFamily>,
+    /// When the credential ends.
+    pub(super) good_until: Timestamp,
     /// Raw attributes were added, which may come before those above and count instead.
     pub(super) is_odd: bool,
 }
@@ -88,6 +90,7 @@ pub(super) fn build(
         number: None,
         lifetime: None,
         family: None,
+        good_until: Timestamp::MAX,
         is_odd: false,
     };
     let mut buf = [0; REQUEST_MAX];
@@ -117,6 +120,11 @@ pub(super) fn build(
     }
     if let Some(challenge) = challenge {
         sent.seal = add_credentials(&mut builder, who, challenge);
+        sent.good_until = match who & 15 {
+            10 => setting::CAROL_ENDS,
+            11 => Timestamp::ZERO,
+            _ => Timestamp::MAX,
+        };
     }
     if who & 0x80 != 0 {
         builder.fingerprint();

@@ -7,7 +7,7 @@ use turnpike_stun::{IntegrityKey, PasswordAlgorithm};
 use turnpike_turn::server::{
     Config, Credentials, Lifetimes, Limits, PeerPolicy, Redirect, UserKeys,
 };
-use turnpike_types::RateLimit;
+use turnpike_types::{RateLimit, Timestamp};
 
 use crate::addresses::{self, PORTS, SERVER_V4};
 
@@ -16,6 +16,12 @@ pub(super) const SECRET: &[u8] = b"north";
 
 /// Seconds since 1970 when a scenario begins.
 pub(super) const WALL_CLOCK: u64 = 1_000_000_000;
+
+/// When a scenario begins.
+pub(super) const START: Timestamp = Timestamp::from_secs(1_000);
+
+/// When the credential of the third of `NAMES` ends.
+pub(super) const CAROL_ENDS: Timestamp = Timestamp::from_secs(1_900);
 
 /// Who may claim to ask, and with what password. The last two are REST user names: their passwords
 /// are base64(HMAC-SHA1(`SECRET`, name)), computed with another

@@ -45,7 +45,7 @@ pub(super) struct News {
 impl World {
     pub(super) fn new(setting: Setting, entries_max: usize) -> Self {
         let config = setting.config();
-        let now = Timestamp::from_secs(1_000);
+        let now = setting::START;
         let mut server =
             Server::new(config.clone(), Seeded(1), now).expect("a sound configuration");
         server.set_wall_clock(now, setting::WALL_CLOCK);

@@ -104,7 +104,7 @@ impl Table {
                 permissions: NIL,
                 channels: NIL,
                 limit,
-                bucket: TokenBucket::full(&limit, now),
+                bucket: TokenBucket::empty(now),
                 traffic: Traffic::default(),
             };
             self.add_allocation(slot, allocation);
@@ -112,7 +112,7 @@ impl Table {
         };
         if allocation.limit != entry.allocation_limit {
             allocation.limit = entry.allocation_limit;
-            allocation.bucket = TokenBucket::full(&entry.allocation_limit, now);
+            allocation.bucket = TokenBucket::empty(now);
         }
         let former = core::mem::replace(&mut allocation.user, user);
         self.leave_user(former);
@@ -120,7 +120,7 @@ impl Table {
 
     fn join_user(&mut self, now: Timestamp, entry: &AllocationEntry) -> u32 {
         let limit = entry.user_limit;
-        let bucket = TokenBucket::full(&limit, now);
+        let bucket = TokenBucket::empty(now);
         let existing = self.user_by_id(entry.user);
         if let Some(slot) = existing
             && let Some(user) = self.records.users.get_mut(slot)

@@ -24,6 +24,8 @@ use super::rest::EphemeralUsername;
 use super::users::{Identity, UserKind};
 use super::{Refusal, Server};
 
+const SHA256: AttributeType = AttributeType::MESSAGE_INTEGRITY_SHA256;
+
 /// What PASSWORD-ALGORITHMS says whenever it is sent.
 pub(super) const OFFERED_ALGORITHMS: PasswordAlgorithms<'static> = PasswordAlgorithms::SHA256_MD5;
 
@@ -154,6 +156,12 @@ impl<E: Entropy> Server<E> {
             .into_iter()
             .find(|algorithm| message.has_integrity(*algorithm))
             .ok_or(Refusal::Unauthenticated)?;
+        // Truncation is for usages that say so (RFC 8489 section 14.6); TURN does not.
+        if integrity == IntegrityAlgorithm::Sha256
+            && message.raw(SHA256).map(<[u8]>::len) != Some(32)
+        {
+            return Err(Refusal::BadRequest.into());
+        }
         let username = message.raw(AttributeType::USERNAME);
         let userhash = message.get::<Userhash>()?;
         let realm = message

@@ -14,6 +14,10 @@ use crate::attribute::XorPeerAddress;
 use crate::channel_data::ChannelData;
 use crate::wire_ip;
 
+/// The most bytes of a message that is looked at: more than the longest credentials and as many
+/// peers as a message has room for. A longer one would cost a MAC over all of it for each secret.
+pub const MESSAGE_MAX: usize = 4_096;
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
@@ -47,6 +51,9 @@ impl<E: Entropy> Server<E> {
         }
         if bytes.first().is_some_and(|first| first & 0xC0 == 0x40) {
             return Err(self.why_not_channel_data(&five_tuple, bytes));
+        }
+        if bytes.len() > MESSAGE_MAX {
+            return Err(DropReason::Oversize);
         }
         let message = Message::parse(bytes).map_err(|_| DropReason::Malformed)?;
         let fingerprint = message.fingerprint();

@@ -46,7 +46,7 @@ pub use config::{
 pub use counters::Counters;
 pub use credentials::{CredentialError, Credentials, SECRETS_MAX, UserKeys};
 pub use icmp::IcmpError;
-pub use input::Disposition;
+pub use input::{Disposition, MESSAGE_MAX};
 pub use output::{EndReason, Event, OUTPUTS_MAX, Output, TRANSMIT_MAX, Transmit};
 pub use peer_policy::{DENIED_V4, DENIED_V6, OwnAddresses, PeerPolicy};
 pub use port_pool::{HALF_USED_MIN, PortPool, ShardSlice, owner};

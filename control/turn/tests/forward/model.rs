@@ -313,7 +313,7 @@ fn renew<K: Ord>(
     limit: RateLimit,
     now: Timestamp,
 ) {
-    let fresh = (limit, TokenBucket::full(&limit, now));
+    let fresh = (limit, TokenBucket::empty(now));
     let held = entry.or_insert(fresh);
     if held.0 != limit {
         *held = fresh;

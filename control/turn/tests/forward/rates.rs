@@ -1,5 +1,7 @@
 //! Packets and bytes a second, of an allocation and of a user.
 
+use core::time::Duration;
+
 use turnpike_turn::forward::Verdict;
 use turnpike_types::{
     Action, AllocationEntry, AllocationId, ChannelEntry, DropReason, Entry, EntryKey, FiveTuple,
@@ -13,6 +15,9 @@ const SECOND_ID: AllocationId = AllocationId {
     generation: 1,
 };
 const SECOND_RELAYED: &str = "10.0.0.5:50001";
+
+/// Buckets start empty; those made then are full at [`NOW`].
+const A_SECOND_AGO: Timestamp = Timestamp::from_nanos(NOW.as_nanos() - 1_000_000_000);
 
 const fn packets(count: u32) -> RateLimit {
     RateLimit {
@@ -30,6 +35,7 @@ const fn bytes(count: u64) -> RateLimit {
 
 fn limited(allocation_limit: RateLimit, user_limit: RateLimit) -> World {
     let mut world = World::empty(100);
+    world.now = A_SECOND_AGO;
     for (id, client, relayed) in [(ID, 1, RELAYED), (SECOND_ID, 2, SECOND_RELAYED)] {
         let entry = allocation(id, client, relayed);
         let entry = AllocationEntry {
@@ -48,6 +54,7 @@ fn limited(allocation_limit: RateLimit, user_limit: RateLimit) -> World {
         };
         world.install(Entry::Channel(entry)).unwrap();
     }
+    world.now = NOW;
     world
 }
 
@@ -61,6 +68,15 @@ fn is_relayed(verdict: &Verdict) -> bool {
 
 fn second_client() -> FiveTuple {
     five_tuple(2, Transport::Udp)
+}
+
+#[test]
+fn budget_starts_empty_so_that_a_new_allocation_brings_no_burst() {
+    let mut world = limited(packets(4), packets(4));
+    world.now = A_SECOND_AGO;
+    assert_eq!(send(&mut world, 1), dropped(DropReason::AllocationRate));
+    world.now = A_SECOND_AGO + Duration::from_millis(250);
+    assert!(is_relayed(&send(&mut world, 1)));
 }
 
 #[test]
@@ -82,7 +98,7 @@ fn both_directions_draw_on_the_allocation() {
 fn budget_fills_up_by_time() {
     let mut world = limited(packets(4), RateLimit::UNLIMITED);
     while is_relayed(&send(&mut world, 1)) {}
-    world.now = NOW + core::time::Duration::from_millis(250);
+    world.now = NOW + Duration::from_millis(250);
     assert!(is_relayed(&send(&mut world, 1)));
     assert_eq!(send(&mut world, 1), dropped(DropReason::AllocationRate));
 }
@@ -152,6 +168,8 @@ fn users_budget_outlives_an_allocation_but_not_the_last() {
     };
     world.install(Entry::Allocation(entry)).unwrap();
     world = world.bind(NUMBER, PEER);
+    assert_eq!(send(&mut world, 1), dropped(DropReason::UserRate));
+    world.now = NOW + Duration::from_secs(1);
     assert!(is_relayed(&send(&mut world, 1)));
 }
 
@@ -164,7 +182,9 @@ fn users_do_not_share() {
         user_limit: packets(1),
         ..entry
     };
+    world.now = A_SECOND_AGO;
     world.install(Entry::Allocation(entry)).unwrap();
+    world.now = NOW;
     assert!(is_relayed(&send(&mut world, 1)));
     assert!(is_relayed(&world.peer_sends(SECOND_RELAYED, PEER, 1)));
     assert_eq!(send(&mut world, 1), dropped(DropReason::UserRate));
@@ -187,6 +207,8 @@ fn installing_again_with_the_same_limits_refills_nothing() {
         ..entry
     };
     world.install(Entry::Allocation(entry)).unwrap();
+    assert_eq!(send(&mut world, 1), dropped(DropReason::AllocationRate));
+    world.now = NOW + Duration::from_millis(500);
     assert!(is_relayed(&send(&mut world, 1)));
 }
 

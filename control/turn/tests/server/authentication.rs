@@ -6,7 +6,8 @@ use turnpike_stun::{
     Username,
 };
 use turnpike_turn::attribute::RequestedTransport;
-use turnpike_turn::server::{Credentials, UserKeys};
+use turnpike_turn::server::{Credentials, MESSAGE_MAX, UserKeys};
+use turnpike_types::DropReason;
 
 use crate::support::{Client, PASSWORD, REALM, Response, TID, World, build, config};
 
@@ -126,10 +127,10 @@ fn md5_client_may_refresh_what_a_sha256_client_allocated() {
 }
 
 #[test]
-fn truncated_sha256_integrity_is_accepted_down_to_16_bytes() {
+fn truncated_sha256_integrity_is_a_bad_request() {
     let mut world = World::new(config());
     let mut client = greeted(&mut world, Client::new(0, "alice").modern());
-    for (len, code) in [(16, 0), (20, 437), (32, 437)] {
+    for (len, code) in [(16, 400), (20, 400), (28, 400), (32, 0)] {
         let transaction = client.transaction();
         let bytes = build(Method::ALLOCATE, transaction, |message| {
             message
@@ -220,10 +221,15 @@ fn with_raw_name(client: &Client, name: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn user_name_of_65_thousand_bytes_is_a_bad_request() {
+fn message_longer_than_any_honest_one_is_dropped_unread() {
     let mut world = World::new(config());
     let client = greeted(&mut world, Client::new(0, "alice"));
-    let bytes = with_raw_name(&client, &[b'a'; 65_000]);
+    for len in [MESSAGE_MAX, 65_000] {
+        let bytes = with_raw_name(&client, &vec![b'a'; len]);
+        assert!(world.send(client.five_tuple, &bytes).is_none());
+    }
+    assert_eq!(world.server.counters().dropped(DropReason::Oversize), 2);
+    let bytes = with_raw_name(&client, &[b'a'; MESSAGE_MAX - 256]);
     assert_eq!(world.send(client.five_tuple, &bytes).unwrap().code(), 400);
 }
 
