@@ -86,6 +86,26 @@ fn datagram_longer_than_the_lane_carries_is_dropped_as_oversize() {
 }
 
 #[test]
+fn packet_that_the_kernel_refuses_is_counted_once() {
+    // From a loopback address nothing can be sent to another host.
+    let elsewhere = PeerAddr("192.0.2.1:9999".parse().unwrap());
+    let relay = relay(&CONFIG.replace("allow = [", "allow = [\"192.0.2.1\", "));
+    let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
+    caller.permit(elsewhere.ip()).unwrap();
+    caller.send(elsewhere, b"lost").unwrap();
+    caller
+        .socket()
+        .send(b"neither STUN nor ChannelData")
+        .unwrap();
+    caller.socket().send(&[1; 20_000]).unwrap();
+    wait_until("all is dropped", || relay.fresh_snapshot().dropped() == 3);
+    let last = relay.stop().unwrap();
+    assert_eq!(last.drops[DropReason::SendFailed as usize], 1, "{last:?}");
+    assert_eq!(last.packets(), 0, "{last:?}");
+    assert_eq!(last.received, last.passed + last.dropped(), "{last:?}");
+}
+
+#[test]
 fn peer_without_a_permission_does_not_get_through() {
     let relay = relay(CONFIG);
     let caller = allocate(&relay, Ipv4, Ipv4).unwrap();

@@ -172,7 +172,8 @@ impl Running {
             .arg(env!("CARGO_BIN_EXE_turnpike"))
             .arg(&file.0)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            // As on a full disk: a log that cannot be written must end nothing.
+            .stderr(fs::File::create("/dev/full").unwrap())
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

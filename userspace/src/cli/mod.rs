@@ -79,6 +79,8 @@ pub fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // It would say so on stderr, and panic where that is what cannot be written.
+        .log_internal_errors(false)
         .init();
     let result = match cli.command {
         Command::Run(args) => run::run(args.config.as_deref(), args.port),

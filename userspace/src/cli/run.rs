@@ -10,7 +10,7 @@ use super::Failure;
 use super::banner::{self, Guest};
 use super::signals::StopSignals;
 use super::status::{self, StatusLine};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
 use crate::probe;
@@ -46,7 +46,7 @@ pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
         }
     };
     let plan = Plan::new(config, &Host::look()?, port)?;
-    let prober = (PROBE.to_owned(), password(&mut entropy));
+    let prober = (PROBE.to_owned(), Secret::new(password(&mut entropy)));
     let options = Options {
         guest: Some(prober.clone()),
         ..Options::default()
@@ -56,7 +56,11 @@ pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
     let relay = Relay::start(&plan, &options)?;
     let mut out = io::stdout();
     banner::print(&mut out, &plan, relay.listeners(), guest.as_ref())?;
-    let proofs = probe::run(relay.listeners(), &plan.relay, Some((&prober.0, &prober.1)));
+    let proofs = probe::run(
+        relay.listeners(),
+        &plan.relay,
+        Some((&prober.0, prober.1.reveal())),
+    );
     relay.remove_user(&prober.0);
     // The proof's own traffic is not what the relay served.
     let baseline = relay.fresh_snapshot();
@@ -79,9 +83,10 @@ fn watch(relay: &Relay, signals: &StopSignals, first: Snapshot) -> io::Result<&'
         if !relay.is_running() {
             break "a fault";
         }
-        line.update(relay.snapshot())?;
+        // Nobody may look any more, or the disk be full: that ends no call.
+        let _unseen = line.update(relay.snapshot());
     };
-    line.end()?;
+    let _unseen = line.end();
     Ok(why)
 }
 

@@ -19,6 +19,8 @@ struct Place {
     column: usize,
     text: String,
     width: usize,
+    /// The line may hold a password or a shared secret, and what is said here ends in logs.
+    is_secret: bool,
 }
 
 /// An unknown key nearer than this many edits to a known one is taken for a slip of the hand.
@@ -42,7 +44,9 @@ impl ConfigError {
     }
 
     pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
-        let message = nearest_key(error.message()).unwrap_or_else(|| error.message().to_owned());
+        let message = nearest_key(error.message())
+            .or_else(|| without_value(error.message()))
+            .unwrap_or_else(|| error.message().to_owned());
         match error.span() {
             Some(span) => Self::at(text, span, message),
             None => Self::new(message),
@@ -84,6 +88,9 @@ impl fmt::Display for ConfigError {
             write!(f, "{}:", file.display())?;
         }
         match &self.place {
+            Some(place) if place.is_secret => {
+                write!(f, "{}:{}: {}", place.line, place.column, self.message)
+            }
             Some(place) => {
                 writeln!(f, "{}:{}: {}", place.line, place.column, self.message)?;
                 let margin = place.line.to_string().len();
@@ -115,6 +122,7 @@ impl Place {
             .next()
             .unwrap_or("");
         let column = before.get(line_start..).unwrap_or("").chars().count() + 1;
+        let through_line = text.get(..line_start + line.len()).unwrap_or(text);
         let marked = text
             .get(span)
             .unwrap_or("")
@@ -128,8 +136,30 @@ impl Place {
             column,
             text: line.to_owned(),
             width: marked.max(1),
+            is_secret: ends_in_auth(through_line),
         }
     }
+}
+
+/// Whether the last line belongs to `[auth]`, in whatever way that is written; rather once too
+/// often, for a text that is not TOML has to be judged too.
+fn ends_in_auth(text: &str) -> bool {
+    text.lines()
+        .map(str::trim_start)
+        .fold(false, |before, line| {
+            let is_header = line.starts_with('[');
+            let begins = line.trim_start_matches(['[', ' ', '\t', '"', '\'']);
+            begins.starts_with("auth") || (before && !is_header)
+        })
+}
+
+/// Rewrites serde's "invalid type: string "x", expected a sequence": the value may be a secret.
+fn without_value(message: &str) -> Option<String> {
+    let (_, expected) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))?
+        .rsplit_once(", expected ")?;
+    Some(format!("a value of another type is needed: {expected}"))
 }
 
 /// Rewrites serde's "unknown field `x`, expected one of `a`, `b`" into a suggestion.

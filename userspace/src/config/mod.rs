@@ -12,7 +12,7 @@ mod rules;
 mod units;
 mod value;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -145,12 +145,6 @@ impl Config {
             peers: PeersConfig::default(),
             limits: LimitsConfig::default(),
         }
-    }
-
-    /// Whether relayed addresses may be taken from `ip`.
-    #[must_use]
-    pub fn relays_on(&self, ip: IpAddr) -> bool {
-        self.relay.addresses.iter().any(|own| own.ip == ip)
     }
 }
 

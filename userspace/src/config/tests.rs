@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::*;
 
 const FULL: &str = r#"
@@ -76,6 +78,29 @@ fn credentials_are_not_in_debug_output() {
     let printed = format!("{config:?}");
     assert!(!printed.contains("password\""), "{printed}");
     assert!(!printed.contains("shared-secret"), "{printed}");
+}
+
+#[test]
+fn secrets_are_not_in_what_a_mistake_is_shown_with() {
+    for text in [
+        "[auth]\nsecret = [\"hunter2\"]",
+        "[auth]\nsecrets = \"hunter2\"",
+        "[auth]\nsecrets = [\n  \"hunter2\", 5,\n]",
+        "[auth]\nsecrets = [\"hunter2\", \"\"]",
+        "[auth]\nsecrets = [hunter2]",
+        "[auth]\nusers = { alice = \"hunter2 }",
+        "[auth]\nusers = { alice = \"hunter2\", bob = \"\" }",
+        "[auth.users]\nalice = \"hunter2",
+        "[ auth . users ]\nalice = \"hunter2",
+        "[\"auth\"]\nsecret = \"hunter2\"",
+        "auth = { secrets = \"hunter2\" }",
+        "auth.users.alice = \"hunter2",
+        "[auth]\ndatabase = \"postgres://turn:hunter2@db\"",
+    ] {
+        let error = Config::parse(text).unwrap_err();
+        assert!(error.line_column().is_some(), "{text}\n{error}");
+        assert!(!error.to_string().contains("hunter2"), "{text}\n{error}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::Socket;
 use turnpike_types::{AddressFamily, ServerAddr};
 
+use crate::config::Secret;
 use crate::shard::{self, Inbox, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally};
 use crate::uring::RingConfig;
 
@@ -28,7 +29,7 @@ pub struct Options {
     /// The sizes of its ring.
     pub ring: RingConfig,
     /// One more user: name and password.
-    pub guest: Option<(String, String)>,
+    pub guest: Option<(String, Secret)>,
 }
 
 impl Default for Options {
@@ -65,7 +66,7 @@ impl Relay {
         let listeners = bind(&plan.listen)?;
         let addresses: Vec<ServerAddr> = listeners.iter().map(|(server, _)| *server).collect();
         let guest = options.guest.as_ref();
-        let guest = guest.map(|(name, password)| (name.as_str(), password.as_str()));
+        let guest = guest.map(|(name, password)| (name.as_str(), password.reveal()));
         let icmp = icmp_sockets(plan);
         let hears_icmp = !icmp.is_empty();
         let config = ShardConfig {

@@ -90,6 +90,8 @@ pub struct Shard {
     unpublished: bool,
     kept: Timestamp,
     complained: Option<Timestamp>,
+    /// Whether the mailbox's wake-up is polled.
+    watches: bool,
     scratch: Box<[u8]>,
 }
 
@@ -121,7 +123,6 @@ impl Shard {
             .collect();
         ring.register(&sockets)?;
         drop(sockets);
-        ring.poll_readable(Via::of(inbox.wake()), WAKE);
         let mut lane = SocketLane::new(ring, forwarder);
         for (index, (address, socket)) in config.listeners.into_iter().enumerate() {
             lane.add_listener(address, Via::Registered(index as u32), socket);
@@ -140,6 +141,7 @@ impl Shard {
             unpublished: false,
             kept: now,
             complained: None,
+            watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
         })
     }
@@ -156,6 +158,10 @@ impl Shard {
 
     /// One turn of the loop; `false` when told to stop.
     fn turn(&mut self) -> Result<bool, ShardError> {
+        if !self.watches {
+            let wake = Via::of(self.inbox.wake());
+            self.watches = self.lane.ring.poll_readable(wake, WAKE);
+        }
         self.lane.settle();
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
@@ -218,7 +224,11 @@ impl Shard {
                 }
                 self.received(role, buffer, filled);
             }
-            Completion::Sent { buffer, result } => self.lane.sent(buffer, result),
+            Completion::Sent {
+                buffer,
+                tag,
+                result,
+            } => self.lane.sent(buffer, tag, result),
             Completion::ReceiveEnded { token, error } => {
                 if matches!(error, Errno::ENOBUFS | Errno::ECANCELED) {
                     self.lane.sockets.receive_ended(token);
@@ -228,11 +238,7 @@ impl Shard {
                 }
             }
             Completion::Readable { armed, .. } => {
-                if !armed {
-                    self.lane
-                        .ring
-                        .poll_readable(Via::of(self.inbox.wake()), WAKE);
-                }
+                self.watches = armed;
                 return self.obey();
             }
         }
@@ -244,10 +250,10 @@ impl Shard {
             return self.lane.ring.give_back(buffer);
         };
         let Some(datagram) = self.lane.ring.datagram(&buffer, filled) else {
-            return self.lane.drop_packet(buffer, DropReason::Malformed);
+            return self.lane.refuse(buffer, DropReason::Malformed);
         };
         if datagram.truncated {
-            return self.lane.drop_packet(buffer, DropReason::Oversize);
+            return self.lane.refuse(buffer, DropReason::Oversize);
         }
         match role {
             Role::Listener(server) => self.handle_client(server, buffer, datagram),
@@ -353,8 +359,10 @@ impl Shard {
         let judged = self.server.counters();
         let lane = &self.lane.counters;
         let mut drops = lane.drops;
+        let mut taken = decided.passed;
         for (place, reason) in drops.iter_mut().zip(DropReason::ALL) {
             *place += decided.dropped(reason) + judged.dropped(reason);
+            taken = taken.saturating_sub(judged.dropped(reason));
         }
         self.tally.publish(&Snapshot {
             allocations: self.server.allocations() as u64,
@@ -363,8 +371,8 @@ impl Shard {
             to_peer_bytes: lane.to_peer_bytes,
             to_client_packets: lane.to_client_packets,
             to_client_bytes: lane.to_client_bytes,
-            received: decided.received(),
-            passed: decided.passed,
+            received: decided.received() + lane.refused,
+            passed: taken,
             drops,
             replies_lost: lane.replies_lost + judged.replies_lost,
             commands_failed: lane.commands_failed,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use turnpike_types::CommandError;
 
 use crate::uring::{FragmentPolicy, filter_icmp_errors, set_fragment_policy};
@@ -18,12 +18,31 @@ const RELAY_QUEUE_BYTES: usize = 256 << 10;
 /// Receive queue of the ICMP sockets, in bytes.
 const ICMP_QUEUE_BYTES: usize = 256 << 10;
 
-/// Opens a UDP listener.
+/// Admits a datagram whose length, its UDP header included, is above the header's 8 bytes. The kernel
+/// counts the others with those that found its queue full.
+const NOT_EMPTY: [SockFilter; 4] = {
+    const LOAD_LENGTH: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_LEN) as u16;
+    const JUMP_IF_ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    [
+        SockFilter::new(LOAD_LENGTH, 0, 0, 0),
+        SockFilter::new(JUMP_IF_ABOVE, 0, 1, 8),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
+};
+
+/// Opens a UDP listener. Empty datagrams do not get through: nothing that TURN knows is empty, and
+/// in the kernel each ends a multishot receive, so that a flood of them would cost calls a loop turn
+/// a packet.
 ///
 /// # Errors
 /// The kernel's: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
 pub fn listener(address: SocketAddr) -> io::Result<Socket> {
-    datagram(address, LISTENER_QUEUE_BYTES)
+    let socket = unbound(address, LISTENER_QUEUE_BYTES)?;
+    socket.attach_filter(&NOT_EMPTY)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Opens the socket of a relayed address.
@@ -31,7 +50,12 @@ pub fn listener(address: SocketAddr) -> io::Result<Socket> {
 /// # Errors
 /// In the words of a lane.
 pub(super) fn relay(address: SocketAddr) -> Result<Socket, CommandError> {
-    datagram(address, RELAY_QUEUE_BYTES).map_err(|error| match error.raw_os_error() {
+    let bound = || {
+        let socket = unbound(address, RELAY_QUEUE_BYTES)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    bound().map_err(|error: io::Error| match error.raw_os_error() {
         Some(libc::EADDRINUSE) => CommandError::PortInUse,
         Some(libc::EACCES | libc::EPERM) => CommandError::NotPermitted,
         _ => CommandError::OutOfResources,
@@ -54,7 +78,7 @@ pub fn icmp(is_ipv6: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn datagram(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
+fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
     let kind = Type::DGRAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     let is_ipv6 = matches!(address.ip(), IpAddr::V6(_));
@@ -70,7 +94,6 @@ fn datagram(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
     if setsockopt(&socket, sockopt::SndBufForce, &queue_bytes).is_err() {
         socket.set_send_buffer_size(queue_bytes)?;
     }
-    socket.bind(&address.into())?;
     Ok(socket)
 }
 
@@ -83,6 +106,21 @@ mod tests {
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let refused = relay(taken.local_addr().unwrap()).err();
         assert_eq!(refused, Some(CommandError::PortInUse));
+    }
+
+    #[test]
+    fn empty_datagram_reaches_a_relayed_address_and_no_listener() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let peer = std::net::UdpSocket::bind(address).unwrap();
+            for (socket, expected) in [(listener(address).ok(), 1), (relay(address).ok(), 0)] {
+                let socket = std::net::UdpSocket::from(socket.unwrap());
+                for payload in [&b""[..], b"x"] {
+                    peer.send_to(payload, socket.local_addr().unwrap()).unwrap();
+                }
+                assert_eq!(socket.recv(&mut [0; 8]).unwrap(), expected, "{address}");
+            }
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ const _: () = assert!(TAILROOM_BYTES >= 3, "padding is written after the payload
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LaneCounters {
+    /// Packets that the forwarder never saw: too long, or dropped by the kernel.
+    pub(super) refused: u64,
     pub(super) to_peer_packets: u64,
     pub(super) to_peer_bytes: u64,
     pub(super) to_client_packets: u64,
@@ -65,6 +67,29 @@ struct Relay {
 struct Relays {
     generation: u32,
     of_family: [Option<Relay>; 2],
+}
+
+/// Where a relayed packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Towards {
+    Peer,
+    Client,
+}
+
+impl Towards {
+    /// Direction and payload length, as a send carries them to its completion.
+    const fn tag(self, payload_bytes: usize) -> u32 {
+        (payload_bytes as u32) << 1 | self as u32
+    }
+
+    const fn of_tag(tag: u32) -> (Self, u64) {
+        let towards = if tag & 1 == 0 {
+            Self::Peer
+        } else {
+            Self::Client
+        };
+        (towards, (tag >> 1) as u64)
+    }
 }
 
 /// A packet to forward: the buffer it lies in, and where.
@@ -134,14 +159,11 @@ impl SocketLane {
         let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
-        let bytes = payload.len() as u64;
-        let queued = if forward.dont_fragment {
-            self.send_unfragmented(relay, buffer, payload, &forward.peer.0)
-        } else {
-            self.send(relay.via, buffer, payload, &forward.peer.0)
-        };
-        self.counters.to_peer_packets += u64::from(queued);
-        self.counters.to_peer_bytes += if queued { bytes } else { 0 };
+        if forward.dont_fragment {
+            return self.send_unfragmented(relay, buffer, payload, &forward.peer.0);
+        }
+        let tag = Towards::Peer.tag(payload.len());
+        self.send(relay.via, buffer, payload, &forward.peer.0, tag);
     }
 
     /// Sends a peer's payload to the client, in place, behind its prefix.
@@ -163,15 +185,14 @@ impl SocketLane {
         let Some(via) = self.listener(&forward.five_tuple) else {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
-        let queued = self.send(via, buffer, start..end, &forward.five_tuple.client.0);
-        self.counters.to_client_packets += u64::from(queued);
-        self.counters.to_client_bytes += if queued { payload.len() as u64 } else { 0 };
+        let tag = Towards::Client.tag(payload.len());
+        self.send(via, buffer, start..end, &forward.five_tuple.client.0, tag);
     }
 
     /// Sends what the engine wrote at the start of a reply buffer.
     pub(super) fn reply(&mut self, buffer: Buffer, len: usize, five_tuple: &FiveTuple) {
         let sent = match self.listener(five_tuple) {
-            Some(via) => self.ring.send(via, buffer, 0..len, &five_tuple.client.0),
+            Some(via) => self.ring.send(via, buffer, 0..len, &five_tuple.client.0, 0),
             None => Err(buffer),
         };
         if let Err(buffer) = sent {
@@ -181,13 +202,12 @@ impl SocketLane {
     }
 
     /// Takes note of what became of a send; a failure harms no other packet.
-    pub(super) fn sent(&mut self, buffer: Buffer, result: Result<(), Errno>) {
-        if let Err(error) = result {
-            if self.ring.is_reply(&buffer) {
-                self.counters.replies_lost += 1;
-            } else {
-                self.count(reason_of(error));
-            }
+    pub(super) fn sent(&mut self, buffer: Buffer, tag: u32, result: Result<(), Errno>) {
+        match (self.ring.is_reply(&buffer), result) {
+            (true, Ok(())) => {}
+            (true, Err(_)) => self.counters.replies_lost += 1,
+            (false, Ok(())) => self.count_relayed(tag),
+            (false, Err(error)) => self.count(reason_of(error)),
         }
         self.ring.give_back(buffer);
     }
@@ -197,16 +217,23 @@ impl SocketLane {
         self.ring.give_back(buffer);
     }
 
-    /// Cancels and arms what commands and completions left to be done.
+    /// Drops and counts a packet that the forwarder does not get to see.
+    pub(super) fn refuse(&mut self, buffer: Buffer, reason: DropReason) {
+        self.counters.refused += 1;
+        self.drop_packet(buffer, reason);
+    }
+
+    /// Cancels, closes and arms what commands and completions left to be done.
     pub(super) fn settle(&mut self) {
         let ring = &mut self.ring;
         self.sockets.cancel_closing(|token| ring.cancel(token));
+        self.sockets.close_retired(|| ring.flush());
         self.sockets
             .arm_ended(|via, token| ring.receive(via, token));
     }
 
-    /// Counts what the kernel dropped because the listeners' queues were full. Those of relayed
-    /// addresses are counted when they close.
+    /// Counts what the kernel dropped because the listeners' queues were full, or a datagram
+    /// empty. Those of relayed addresses are counted when they close.
     pub(super) fn count_listeners_drops(&mut self) {
         for index in 0..self.listeners.len() {
             if let Some(listener) = self.listeners.get(index) {
@@ -220,6 +247,7 @@ impl SocketLane {
         if let Some(count) = self.counters.drops.get_mut(DropReason::QueueFull as usize) {
             *count += new;
         }
+        self.counters.refused += new;
     }
 
     fn install(
@@ -301,14 +329,10 @@ impl SocketLane {
         found.map(|listener| listener.via)
     }
 
-    /// Whether the datagram was queued; if not, it is dropped and counted.
-    fn send(&mut self, via: Via, buffer: Buffer, range: Range<usize>, to: &SocketAddr) -> bool {
-        match self.ring.send(via, buffer, range, to) {
-            Ok(()) => true,
-            Err(buffer) => {
-                self.drop_packet(buffer, DropReason::QueueFull);
-                false
-            }
+    /// Queues a datagram; it is counted when it is sent, or here as dropped.
+    fn send(&mut self, via: Via, buffer: Buffer, range: Range<usize>, to: &SocketAddr, tag: u32) {
+        if let Err(buffer) = self.ring.send(via, buffer, range, to, tag) {
+            self.drop_packet(buffer, DropReason::QueueFull);
         }
     }
 
@@ -319,7 +343,8 @@ impl SocketLane {
         buffer: Buffer,
         range: Range<usize>,
         to: &SocketAddr,
-    ) -> bool {
+    ) {
+        let tag = Towards::Peer.tag(range.len());
         let result = self.sockets.socket(relay.slot).map(|socket| {
             let bytes = self.ring.bytes(&buffer).get(range).unwrap_or(&[]);
             let is_ipv6 = to.is_ipv6();
@@ -328,14 +353,32 @@ impl SocketLane {
             set_fragment_policy(socket, is_ipv6, FragmentPolicy::Fragment)?;
             sent
         });
-        let sent = matches!(result, Some(Ok(_)));
-        if let Some(Err(error)) = result {
-            self.count(reason_of(Errno::from_raw(
-                error.raw_os_error().unwrap_or(libc::EIO),
-            )));
+        match result {
+            Some(Ok(_)) => self.count_relayed(tag),
+            Some(Err(error)) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                self.count(reason_of(Errno::from_raw(errno)));
+            }
+            None => self.count(DropReason::NoAllocation),
         }
         self.ring.give_back(buffer);
-        sent
+    }
+
+    const fn count_relayed(&mut self, tag: u32) {
+        let LaneCounters {
+            to_peer_packets,
+            to_peer_bytes,
+            to_client_packets,
+            to_client_bytes,
+            ..
+        } = &mut self.counters;
+        let (towards, payload_bytes) = Towards::of_tag(tag);
+        let (packets, bytes) = match towards {
+            Towards::Peer => (to_peer_packets, to_peer_bytes),
+            Towards::Client => (to_client_packets, to_client_bytes),
+        };
+        *packets += 1;
+        *bytes += payload_bytes;
     }
 
     pub(super) fn count(&mut self, reason: DropReason) {

@@ -54,7 +54,7 @@ struct Slot {
 pub(super) enum AfterEnd {
     /// The socket lives on.
     Rearm,
-    /// The socket is closed, its slot free.
+    /// The socket is retired, its slot free.
     Closed,
     /// The token is of a socket long gone.
     Stale,
@@ -68,6 +68,8 @@ pub(super) struct Sockets {
     ended: Vec<u32>,
     faulty: Vec<u32>,
     uncancelled: Vec<OpToken>,
+    /// Out of use, but a queued send may still name their descriptors.
+    retired: Vec<Socket>,
 }
 
 impl Sockets {
@@ -86,7 +88,7 @@ impl Sockets {
             self.ended.reserve(self.slots.len() - self.ended.len());
             self.faulty.reserve(self.slots.len() - self.faulty.len());
             self.uncancelled
-                .reserve(self.slots.len() - self.uncancelled.len());
+                .reserve(self.slots.len().saturating_sub(self.uncancelled.len()));
             (self.slots.len() - 1) as u32
         });
         if let Some(place) = self.slots.get_mut(slot as usize) {
@@ -167,7 +169,8 @@ impl Sockets {
         self.ended.append(&mut self.faulty);
     }
 
-    /// Begins to close: at once where no receive is armed, else after its last completion.
+    /// Begins to close: at once where no receive is armed, else after its last completion. Either
+    /// way the descriptor goes with [`close_retired`](Self::close_retired).
     pub(super) fn close(&mut self, slot: u32) {
         let Some(place) = self.slots.get_mut(slot as usize) else {
             return;
@@ -218,10 +221,19 @@ impl Sockets {
         }
     }
 
+    /// Closes the sockets that are out of use, once `flush` has handed to the kernel every send that
+    /// names one: a descriptor that is closed earlier may be another socket's when the send is read.
+    pub(super) fn close_retired(&mut self, flush: impl FnOnce() -> bool) {
+        if !self.retired.is_empty() && flush() {
+            self.retired.clear();
+        }
+    }
+
     fn remove(&mut self, slot: u32) {
         if let Some(place) = self.slots.get_mut(slot as usize)
-            && place.entry.take().is_some()
+            && let Some(entry) = place.entry.take()
         {
+            self.retired.push(entry.socket);
             place.generation = place.generation.wrapping_add(1);
             self.free.push(slot);
         }
@@ -271,6 +283,19 @@ mod tests {
         assert!(arm_all(&mut sockets).is_empty());
         assert_eq!(insert(&mut sockets), slot);
         assert_eq!(arm_all(&mut sockets).len(), 1);
+    }
+
+    #[test]
+    fn descriptor_stays_until_sends_through_it_are_flushed() {
+        let mut sockets = Sockets::default();
+        let slot = insert(&mut sockets);
+        let address = sockets.socket(slot).unwrap().local_addr().unwrap();
+        let address = address.as_socket().unwrap();
+        sockets.close(slot);
+        sockets.close_retired(|| false);
+        assert!(std::net::UdpSocket::bind(address).is_err());
+        sockets.close_retired(|| true);
+        assert!(std::net::UdpSocket::bind(address).is_ok());
     }
 
     #[test]

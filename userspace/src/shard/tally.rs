@@ -21,7 +21,8 @@ pub struct Snapshot {
     pub to_client_packets: u64,
     /// Relayed payload bytes, peer to client.
     pub to_client_bytes: u64,
-    /// Packets that came in, from clients and peers.
+    /// Packets that came in, from clients and peers: each is relayed, passed, dropped or still
+    /// being sent.
     pub received: u64,
     /// Packets that the server took: requests and other STUN messages.
     pub passed: u64,

@@ -116,15 +116,23 @@ impl Buffers {
         self.stride - HEADROOM_BYTES - TAILROOM_BYTES
     }
 
+    /// The whole buffer; empty when it is of another ring.
     pub(super) fn bytes(&self, buffer: &Buffer) -> &[u8] {
-        // SAFETY: `buffer` proves that the kernel does not hold these bytes and nobody can get a
-        // second `Buffer` for them (2); its index is below `count` (3); the mapping is zeroed
-        // memory that lives as long as `self`.
+        if !self.is_held(buffer) {
+            return &[];
+        }
+        // SAFETY: `is_held` says that the kernel does not hold these bytes (2) and that the index
+        // is below `count` (3); the kernel gets them through `&mut self` only, which this borrow
+        // excludes; the mapping was zeroed at first and lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.start_of(buffer.index).as_ptr(), self.stride) }
     }
 
+    /// The whole buffer, for writing; empty when it is of another ring.
     pub(super) fn bytes_mut(&mut self, buffer: &mut Buffer) -> &mut [u8] {
-        // SAFETY: as in `bytes`; `&mut Buffer` and `&mut self` make it the only reference.
+        if !self.is_held(buffer) {
+            return &mut [];
+        }
+        // SAFETY: as in `bytes`; `&mut self` makes it the only reference.
         unsafe { std::slice::from_raw_parts_mut(self.start_of(buffer.index).as_ptr(), self.stride) }
     }
 
@@ -139,6 +147,9 @@ impl Buffers {
     /// Puts a buffer where it is taken from next: receive buffers into the provided ring (seen by
     /// the kernel after [`publish`](Self::publish)), reply buffers into the spare list.
     pub(super) fn give_back(&mut self, buffer: Buffer) {
+        if !self.is_held(&buffer) {
+            return;
+        }
         if self.is_reply(&buffer) {
             self.replies.push(buffer);
             return;
@@ -146,8 +157,8 @@ impl Buffers {
         let slot = usize::from(self.tail & (self.receive - 1));
         self.mark(buffer.index, Owner::Provided);
         let address = self.start_of(buffer.index).as_ptr() as u64;
-        // SAFETY: `slot` is below `receive`, so the entry is inside the mapping (3). At most
-        // `receive` buffers exist outside the spare list, so the slot at the tail is one that the
+        // SAFETY: `slot` is below `receive`, so the entry is inside the mapping (3). This buffer was
+        // held, so fewer than `receive` are provided, and the slot at the tail is one that the
         // kernel has consumed and no longer reads; it reads none past the published tail (6).
         unsafe {
             let entries = self.base.add(self.ring_at).cast::<BufRingEntry>();
@@ -170,15 +181,23 @@ impl Buffers {
         }
     }
 
-    /// Gives a buffer to the kernel for one send to `to`.
-    pub(super) fn lend(&mut self, buffer: Buffer, offset: usize, to: &SocketAddr) -> Lent {
+    /// Gives a buffer to the kernel for one send to `to`; one of another ring comes back.
+    pub(super) fn lend(
+        &mut self,
+        buffer: Buffer,
+        offset: usize,
+        to: &SocketAddr,
+    ) -> Result<Lent, Buffer> {
+        if !self.is_held(&buffer) {
+            return Err(buffer);
+        }
         let address = RawAddress::new(to);
         let at = self.destinations_at + usize::from(buffer.index) * DESTINATION_BYTES;
         self.mark(buffer.index, Owner::Sending);
         // SAFETY: `at` is the destination slot of this buffer, 32 aligned bytes inside the mapping
-        // (3), which the kernel reads only while a send of the same buffer is in flight: `buffer`
-        // proves that none is (2). `offset` is clamped to the buffer.
-        unsafe {
+        // (3), which the kernel reads only while a send of the same buffer is in flight: the buffer
+        // was held, so none is (2). `offset` is clamped to the buffer.
+        let lent = unsafe {
             let destination = self.base.add(at).cast::<RawAddress>();
             destination.write(address);
             Lent {
@@ -190,7 +209,8 @@ impl Buffers {
                 destination: destination.as_ptr().cast(),
                 destination_len: address.byte_len(),
             }
-        }
+        };
+        Ok(lent)
     }
 
     /// Takes a buffer back from the kernel. `None` when it was not with the kernel for this.
@@ -203,6 +223,12 @@ impl Buffers {
         Some(Buffer { index })
     }
 
+    /// Whether the buffer is neither with the kernel nor beyond this ring's: a `Buffer` does not
+    /// know which ring it is of.
+    fn is_held(&self, buffer: &Buffer) -> bool {
+        self.state.get(usize::from(buffer.index)) == Some(&Owner::Holder)
+    }
+
     fn mark(&mut self, index: u16, owner: Owner) {
         if let Some(state) = self.state.get_mut(usize::from(index)) {
             *state = owner;
@@ -210,7 +236,7 @@ impl Buffers {
     }
 
     fn start_of(&self, index: u16) -> NonNull<u8> {
-        // SAFETY: every index comes from a `Buffer`, so it is below `count` (3).
+        // SAFETY: every caller has found the index in `state`, so it is below `count` (3).
         unsafe { self.base.add(usize::from(index) * self.stride) }
     }
 }
@@ -245,12 +271,34 @@ mod tests {
         let buffer = buffers.reclaim(1, Owner::Provided).unwrap();
         assert!(buffers.reclaim(1, Owner::Provided).is_none());
         assert!(buffers.reclaim(1, Owner::Sending).is_none());
-        let lent = buffers.lend(buffer, 4, &"192.0.2.1:9".parse().unwrap());
+        let to = "192.0.2.1:9".parse().unwrap();
+        let lent = buffers.lend(buffer, 4, &to).ok().unwrap();
         assert_eq!(lent.index, 1);
         assert!(buffers.reclaim(1, Owner::Provided).is_none());
         let again = buffers.reclaim(1, Owner::Sending).unwrap();
         buffers.give_back(again);
         assert!(buffers.reclaim(6, Owner::Provided).is_none());
+    }
+
+    #[test]
+    fn buffer_of_another_ring_opens_nothing() {
+        let (mut one, mut other) = (
+            Buffers::new(4, 2, 1_024).unwrap(),
+            Buffers::new(4, 0, 1_024).unwrap(),
+        );
+        let mut beyond = one.take_reply().unwrap();
+        let mut provided = one.reclaim(1, Owner::Provided).unwrap();
+        for foreign in [&mut beyond, &mut provided] {
+            assert!(other.bytes(foreign).is_empty());
+            assert!(other.bytes_mut(foreign).is_empty());
+        }
+        let to = "192.0.2.1:9".parse().unwrap();
+        let provided = other.lend(provided, 0, &to).err().unwrap();
+        let tail = other.tail;
+        other.give_back(provided);
+        other.give_back(beyond);
+        assert_eq!(other.tail, tail);
+        assert!(other.take_reply().is_none());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct OpToken {
     pub kind: OpKind,
     /// Index in the slab of the operation's owner.
     pub slot: u32,
-    /// The slot's generation, modulo 2^24.
+    /// The slot's generation, modulo 2^24; of a send, its caller's tag.
     pub generation: u32,
 }
 

@@ -15,7 +15,8 @@ pub enum Via {
     /// A file registered with [`Ring::register`](super::Ring::register), by its index.
     Registered(u32),
     /// An open descriptor. Closing it before its last completion hits another file, so the owner
-    /// closes only after the receive on it has ended.
+    /// closes only after the receive on it has ended and queued sends were
+    /// [flushed](super::Ring::flush).
     Descriptor(RawFd),
 }
 
@@ -52,6 +53,8 @@ pub enum Completion {
     Sent {
         /// The buffer that was sent from.
         buffer: Buffer,
+        /// The low 24 bits of what [`Ring::send`](super::Ring::send) was given.
+        tag: u32,
         /// Whether the kernel took the datagram.
         result: Result<(), Errno>,
     },

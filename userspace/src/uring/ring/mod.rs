@@ -136,26 +136,29 @@ impl Ring {
         unsafe { self.push(&entry.build().user_data(token.to_user_data())) }
     }
 
-    /// Sends `range` of a buffer as one datagram and takes the buffer until [`Completion::Sent`].
+    /// Sends `range` of a buffer as one datagram and takes the buffer until [`Completion::Sent`],
+    /// which carries the low 24 bits of `tag`.
     ///
     /// A socket whose send queue is full refuses at once (`EAGAIN`): media that waits is worthless.
     ///
     /// # Errors
-    /// The buffer comes back when the submission queue is full even after a submission.
+    /// The buffer comes back when the submission queue is full even after a submission, or when it
+    /// is of another ring.
     pub fn send(
         &mut self,
         via: Via,
         buffer: Buffer,
         range: Range<usize>,
         to: &SocketAddr,
+        tag: u32,
     ) -> Result<(), Buffer> {
         let bytes = self
             .buffers
             .bytes(&buffer)
             .get(range.clone())
             .map_or(0, <[u8]>::len);
-        let lent = self.buffers.lend(buffer, range.start, to);
-        let token = OpToken::new(OpKind::Send, u32::from(lent.index), 0);
+        let lent = self.buffers.lend(buffer, range.start, to)?;
+        let token = OpToken::new(OpKind::Send, u32::from(lent.index), tag);
         let entry = match via {
             Via::Registered(index) => opcode::Send::new(Fixed(index), lent.data, bytes as u32),
             Via::Descriptor(fd) => opcode::Send::new(Fd(fd), lent.data, bytes as u32),
@@ -202,6 +205,12 @@ impl Ring {
                 }),
             },
         }
+    }
+
+    /// Hands everything queued to the kernel without waiting. `false` when some of it is queued
+    /// still; then a descriptor that was named in it must stay open.
+    pub fn flush(&mut self) -> bool {
+        self.io.submit().is_ok() && self.io.submission().is_empty()
     }
 
     /// The next completion, if there is one. Never waits.
@@ -312,7 +321,12 @@ impl Ring {
                 } else {
                     Ok(())
                 };
-                Some(Completion::Sent { buffer, result })
+                let tag = token.generation;
+                Some(Completion::Sent {
+                    buffer,
+                    tag,
+                    result,
+                })
             }
             OpKind::Poll => Some(Completion::Readable { token, armed }),
             OpKind::Cancel => None,
@@ -339,7 +353,9 @@ impl Ring {
         if unsafe { self.io.submission().push(entry) }.is_ok() {
             return true;
         }
-        // A full queue is emptied by the kernel at once, unless completions overflow.
+        // A full queue is emptied by the kernel at once, unless completions overflow. Receives in it
+        // find what was given back meanwhile.
+        self.buffers.publish();
         if self.io.submit().is_err() {
             return false;
         }

@@ -75,12 +75,17 @@ fn datagram_is_forwarded_in_place_with_prefix_and_padding() {
     let end = datagram.payload.end + 3;
     ring.bytes_mut(&mut buffer)[start..start + 48].fill(b'p');
     ring.bytes_mut(&mut buffer)[datagram.payload.end..end].fill(0);
-    ring.send(via, buffer, start..end, &datagram.source)
+    ring.send(via, buffer, start..end, &datagram.source, 0x0212_3456)
         .unwrap();
-    let Some(Completion::Sent { buffer, result }) = completions(&mut ring, 1).pop() else {
+    let Some(Completion::Sent {
+        buffer,
+        tag,
+        result,
+    }) = completions(&mut ring, 1).pop()
+    else {
         panic!("not sent");
     };
-    assert_eq!(result, Ok(()));
+    assert_eq!((tag, result), (0x12_3456, Ok(())));
     ring.give_back(buffer);
     let mut got = [0; 100];
     let len = outside.recv(&mut got).unwrap();
@@ -160,9 +165,9 @@ fn refused_send_gives_its_buffer_back_with_the_error() {
     let (inside, _outside) = pair();
     let buffer = ring.take_reply().unwrap();
     let foreign_family = "[::1]:9".parse().unwrap();
-    ring.send(Via::of(&inside), buffer, 0..10, &foreign_family)
+    ring.send(Via::of(&inside), buffer, 0..10, &foreign_family, 0)
         .unwrap();
-    let Some(Completion::Sent { buffer, result }) = completions(&mut ring, 1).pop() else {
+    let Some(Completion::Sent { buffer, result, .. }) = completions(&mut ring, 1).pop() else {
         panic!("no completion");
     };
     assert_eq!(result, Err(Errno::EAFNOSUPPORT));
@@ -185,7 +190,7 @@ fn more_sends_than_submission_entries_all_leave() {
         let Completion::Received { buffer, .. } = completion else {
             panic!("{completion:?}")
         };
-        ring.send(index_of_inside, buffer, 48..49, &to).unwrap();
+        ring.send(index_of_inside, buffer, 48..49, &to, 0).unwrap();
     }
     let sent = completions(&mut ring, 30);
     assert!(
