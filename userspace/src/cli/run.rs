@@ -33,6 +33,8 @@ const GLANCE_EVERY: Duration = Duration::from_secs(1);
 const OTHER_DESCRIPTORS: u64 = 64;
 
 pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
+    // A core would hold every key and password.
+    nix::sys::prctl::set_dumpable(false)?;
     let signals = StopSignals::hold()?;
     let mut entropy = SystemEntropy::new()?;
     let (config, guest) = match file {
@@ -46,7 +48,11 @@ pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
         }
     };
     let plan = Plan::new(config, &Host::look()?, port)?;
-    let prober = (PROBE.to_owned(), Secret::new(password(&mut entropy)));
+    // A name that no configured user has.
+    let prober = (
+        format!("{PROBE}-{}", password(&mut entropy)),
+        Secret::new(password(&mut entropy)),
+    );
     let options = Options {
         guest: Some(prober.clone()),
         ..Options::default()

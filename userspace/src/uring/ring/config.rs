@@ -23,7 +23,7 @@ impl Default for RingConfig {
             submissions: 1_024,
             completions: 8_192,
             receive_buffers: 2_048,
-            reply_buffers: 512,
+            reply_buffers: 1_024,
             buffer_bytes: 10_240,
         }
     }
