@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 wanted="${1:-all}"
 files_max=300
 bytes_max=300000
-build=(--fuzz-dir libfuzzer --sanitizer none --release --debug-assertions)
+build=(--fuzz-dir libfuzzer --sanitizer none --release --debug-assertions --no-trace-compares)
 
 for file in libfuzzer/fuzz_targets/*.rs; do
     target="$(basename "$file" .rs)"
@@ -21,7 +21,7 @@ for file in libfuzzer/fuzz_targets/*.rs; do
     mkdir -p "$grown" "$chosen" "corpus/$target"
     # Edges alone: how often an edge is taken would keep thousands of files.
     cargo +nightly fuzz run "${build[@]}" "$target" "$chosen" "corpus/$target" "$grown" -- \
-        -merge=1 -use_counters=0 >/dev/null 2>&1
+        -set_cover_merge=1 -use_counters=0 >/dev/null 2>&1
     files="$(find "$chosen" -type f | wc -l)"
     bytes="$(find "$chosen" -type f -print0 | xargs -0 cat | wc -c)"
     echo "$target: $files files, $bytes bytes"
