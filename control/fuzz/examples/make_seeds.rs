@@ -44,6 +44,9 @@ fn main() {
             &[&head, stream(&messages, &frames).as_slice()].concat(),
         );
     }
+    for choice in [[3, 0, 1], [11, 2, 0], [2, 0, 0]] {
+        save("icmp_quote", &choice);
+    }
     for (kind, value) in ATTRIBUTE_VALUES {
         save(
             "turn_attributes",
@@ -81,22 +84,16 @@ fn main() {
 /// Requests, responses and indications as clients and servers send them, and the vectors of
 /// RFC 5769.
 fn messages() -> Vec<Vec<u8>> {
-    let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
-    let cookie = SecurityFeatures::PASSWORD_ALGORITHMS.cookie();
+    let mut all: Vec<_> = RFC_5769.iter().map(|hex| bytes_of(hex)).collect();
+    all.extend(allocate_messages());
     let peer = ([93, 184, 216, 34], 5_000).into();
     let peer_v6 = ([0x2606, 0x4700, 0, 0, 0, 0, 0, 1], 443).into();
+    let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
     let number = ChannelNumber::new(0x4001).expect("in range");
     let mut unknown = UnknownAttributes::default();
     unknown.add(AttributeType::CHANGE_REQUEST);
     unknown.add(AttributeType(0x7001));
-    let mut all: Vec<_> = RFC_5769.iter().map(|hex| bytes_of(hex)).collect();
-    let mut add = |class, method, fill: &dyn Fn(&mut MessageBuilder<'_>)| {
-        let mut buf = [0; 1_024];
-        let mut builder = MessageBuilder::new(&mut buf, class, method, TransactionId([0x2A; 12]));
-        fill(&mut builder);
-        let len = builder.finish().expect("1024 bytes hold it");
-        all.push(buf.get(..len).unwrap_or_default().to_vec());
-    };
+    let mut add = |class, method, fill: Fill<'_>| all.push(built(class, method, fill));
     add(Class::Request, Method::BINDING, &|_| {});
     add(Class::Success, Method::BINDING, &|message| {
         message
@@ -109,6 +106,32 @@ fn messages() -> Vec<Vec<u8>> {
             .attribute(&ErrorCode::UNKNOWN_ATTRIBUTE)
             .attribute(&unknown);
     });
+    add(Class::Request, Method::CHANNEL_BIND, &|message| {
+        message
+            .attribute(&ChannelNumberAttribute(number))
+            .attribute(&XorPeerAddress(peer))
+            .attribute(&Userhash([3; 32]))
+            .truncated_sha256_integrity(&key, 16);
+    });
+    add(Class::Indication, Method::SEND, &|message| {
+        message
+            .attribute(&XorPeerAddress(peer))
+            .attribute(&Data(b"hello"));
+    });
+    add(Class::Indication, Method::DATA, &|message| {
+        message
+            .attribute(&XorPeerAddress(peer_v6))
+            .attribute(&Data(&[0x80; 160]));
+    });
+    all
+}
+
+fn allocate_messages() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let peer_v6 = ([0x2606, 0x4700, 0, 0, 0, 0, 0, 1], 443).into();
+    let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
+    let cookie = SecurityFeatures::PASSWORD_ALGORITHMS.cookie();
+    let mut add = |class, method, fill: Fill<'_>| all.push(built(class, method, fill));
     add(Class::Request, Method::ALLOCATE, &|message| {
         message
             .attribute(&RequestedTransport::UDP)
@@ -140,24 +163,17 @@ fn messages() -> Vec<Vec<u8>> {
             .attribute(&XorMappedAddress(peer_v6))
             .integrity(IntegrityAlgorithm::Sha1, &key);
     });
-    add(Class::Request, Method::CHANNEL_BIND, &|message| {
-        message
-            .attribute(&ChannelNumberAttribute(number))
-            .attribute(&XorPeerAddress(peer))
-            .attribute(&Userhash([3; 32]))
-            .truncated_sha256_integrity(&key, 16);
-    });
-    add(Class::Indication, Method::SEND, &|message| {
-        message
-            .attribute(&XorPeerAddress(peer))
-            .attribute(&Data(b"hello"));
-    });
-    add(Class::Indication, Method::DATA, &|message| {
-        message
-            .attribute(&XorPeerAddress(peer_v6))
-            .attribute(&Data(&[0x80; 160]));
-    });
     all
+}
+
+type Fill<'a> = &'a dyn Fn(&mut MessageBuilder<'_>);
+
+fn built(class: Class, method: Method, fill: Fill<'_>) -> Vec<u8> {
+    let mut buf = [0; 1_024];
+    let mut builder = MessageBuilder::new(&mut buf, class, method, TransactionId([0x2A; 12]));
+    fill(&mut builder);
+    let len = builder.finish().expect("1024 bytes hold it");
+    buf.get(..len).unwrap_or_default().to_vec()
 }
 
 fn channel_data(payload: &[u8]) -> Vec<u8> {

@@ -18,6 +18,7 @@ mod channel_data;
 mod choices;
 mod entropy;
 mod forwarder;
+mod icmp_quote;
 mod naive_stun;
 mod stream_framing;
 mod stun_long_term;
@@ -28,6 +29,7 @@ mod turn_server;
 
 pub use channel_data::channel_data;
 pub use forwarder::forwarder;
+pub use icmp_quote::icmp_quote;
 pub use stream_framing::stream_framing;
 pub use stun_long_term::stun_long_term;
 pub use stun_message::stun_message;
@@ -39,9 +41,10 @@ pub use turn_server::turn_server;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("channel_data", channel_data),
     ("forwarder", forwarder),
+    ("icmp_quote", icmp_quote),
     ("stream_framing", stream_framing),
     ("stun_long_term", stun_long_term),
     ("stun_message", stun_message),

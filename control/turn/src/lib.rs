@@ -15,6 +15,7 @@ pub mod attribute;
 pub mod channel_data;
 pub mod client;
 pub mod forward;
+pub mod icmp_quote;
 pub mod server;
 
 mod relay_address;

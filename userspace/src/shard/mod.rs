@@ -7,7 +7,6 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
-mod icmp;
 mod mailbox;
 mod open;
 mod outputs;
@@ -22,6 +21,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::Socket;
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
+use turnpike_turn::icmp_quote;
 use turnpike_turn::server::{self, Server};
 use turnpike_types::{
     AddressFamily, ClientAddr, DropReason, FiveTuple, PeerAddr, ServerAddr, Timestamp, Transport,
@@ -322,8 +322,8 @@ impl Shard {
             .get(datagram.payload.clone())
             .unwrap_or(&[]);
         let error = match family {
-            AddressFamily::Ipv4 => icmp::parse_v4(bytes),
-            AddressFamily::Ipv6 => icmp::parse_v6(bytes),
+            AddressFamily::Ipv4 => icmp_quote::parse_v4(bytes),
+            AddressFamily::Ipv6 => icmp_quote::parse_v6(bytes),
         };
         self.lane.ring.give_back(buffer);
         if let Some(error) = error {

@@ -1,20 +1,22 @@
-//! ICMP errors about relayed datagrams: reading what a raw socket delivers (RFC 792, RFC 4443).
+//! ICMP errors about relayed datagrams, as a raw socket delivers them (RFC 792, RFC 4443).
 //!
-//! Pure functions. An error counts only if it quotes a whole UDP header of an unfragmented or
+//! Not the procedure: that is `server`'s. An error counts only if it quotes a whole UDP header of an unfragmented or
 //! first-fragment datagram; which allocation sent that, and whether its client may know, is the
-//! engine's to say (RFC 8656 section 11.5).
+//! server's to say (RFC 8656 section 11.5).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use turnpike_turn::server::IcmpError;
 use turnpike_types::{PeerAddr, RelayedAddr};
+
+use crate::server::IcmpError;
 
 const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 const FRAGMENT_OFFSET_MASK: u16 = 0x1FFF;
 
 /// Reads what an IPv4 raw ICMP socket delivers: the outer IP header, then the message.
-pub(super) fn parse_v4(packet: &[u8]) -> Option<IcmpError> {
+#[must_use]
+pub fn parse_v4(packet: &[u8]) -> Option<IcmpError> {
     let (_, message) = split_ipv4(packet)?;
     let (kind, code, data, quoted) = split_message(message)?;
     // Destination unreachable, time exceeded, parameter problem.
@@ -34,7 +36,8 @@ pub(super) fn parse_v4(packet: &[u8]) -> Option<IcmpError> {
 }
 
 /// Reads what an IPv6 raw ICMPv6 socket delivers: the message alone.
-pub(super) fn parse_v6(message: &[u8]) -> Option<IcmpError> {
+#[must_use]
+pub fn parse_v6(message: &[u8]) -> Option<IcmpError> {
     let (kind, code, data, quoted) = split_message(message)?;
     // Destination unreachable, packet too big, time exceeded, parameter problem.
     if !matches!(kind, 1..=4) {
@@ -106,6 +109,8 @@ fn split_ipv4(packet: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
 
     fn ipv4(protocol: u8, source: [u8; 4], destination: [u8; 4], options: usize) -> Vec<u8> {
         let mut header = vec![0; 20 + options * 4];
