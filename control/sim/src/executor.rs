@@ -128,7 +128,7 @@ impl Executor {
         match (result, &command.action) {
             (Err(error), _) => return Outcome::Failed(error),
             (Ok(()), Action::Install(entry)) => {
-                self.entries.insert(key_of(entry));
+                self.entries.insert(entry.key());
             }
             (Ok(()), Action::Revoke(key)) => {
                 self.entries.remove(key);
@@ -147,7 +147,7 @@ impl Executor {
         } = self;
         match action {
             Action::Install(entry) => {
-                let is_new = !entries.contains(&key_of(entry));
+                let is_new = !entries.contains(&entry.key());
                 let is_full = is_new && entries.len() >= plan.entries_max;
                 if is_full || plan.table_full.happens(entropy) {
                     return Some(CommandError::TableFull);
@@ -163,24 +163,6 @@ impl Executor {
         plan.out_of_resources
             .happens(entropy)
             .then_some(CommandError::OutOfResources)
-    }
-}
-
-/// The key that an entry is held under.
-const fn key_of(entry: &Entry) -> EntryKey {
-    match entry {
-        Entry::Allocation(entry) => EntryKey::Allocation {
-            allocation: entry.allocation,
-            relayed: entry.relayed,
-        },
-        Entry::Permission(entry) => EntryKey::Permission {
-            allocation: entry.allocation,
-            wire_ip: entry.wire_ip,
-        },
-        Entry::Channel(entry) => EntryKey::Channel {
-            allocation: entry.allocation,
-            number: entry.number,
-        },
     }
 }
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use md5::Md5;
 use sha1::Sha1;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -42,14 +43,7 @@ impl IntegrityKey {
         realm: impl AsRef<[u8]>,
         password: impl AsRef<[u8]>,
     ) -> Self {
-        let hash = Md5::new()
-            .chain_update(username)
-            .chain_update(b":")
-            .chain_update(realm)
-            .chain_update(b":")
-            .chain_update(password)
-            .finalize();
-        Self::from_md5(hash.into())
+        Self::from_md5(long_term_hash::<Md5>(username, realm, password).into())
     }
 
     /// SHA-256 of `username:realm:password`, the long-term key of PASSWORD-ALGORITHM SHA-256.
@@ -59,14 +53,7 @@ impl IntegrityKey {
         realm: impl AsRef<[u8]>,
         password: impl AsRef<[u8]>,
     ) -> Self {
-        let hash = Sha256::new()
-            .chain_update(username)
-            .chain_update(b":")
-            .chain_update(realm)
-            .chain_update(b":")
-            .chain_update(password)
-            .finalize();
-        Self::from_sha256(hash.into())
+        Self::from_sha256(long_term_hash::<Sha256>(username, realm, password).into())
     }
 
     /// The long-term key of either password algorithm.
@@ -135,6 +122,20 @@ impl IntegrityKey {
             .for_each(|(to, from)| *to = *from);
         block
     }
+}
+
+fn long_term_hash<D: Digest>(
+    username: impl AsRef<[u8]>,
+    realm: impl AsRef<[u8]>,
+    password: impl AsRef<[u8]>,
+) -> Output<D> {
+    D::new()
+        .chain_update(username)
+        .chain_update(b":")
+        .chain_update(realm)
+        .chain_update(b":")
+        .chain_update(password)
+        .finalize()
 }
 
 impl PartialEq for IntegrityKey {

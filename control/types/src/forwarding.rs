@@ -105,6 +105,27 @@ pub enum Entry {
     Channel(ChannelEntry),
 }
 
+impl Entry {
+    /// What the entry is held under.
+    #[must_use]
+    pub const fn key(&self) -> EntryKey {
+        match self {
+            Self::Allocation(entry) => EntryKey::Allocation {
+                allocation: entry.allocation,
+                relayed: entry.relayed,
+            },
+            Self::Permission(entry) => EntryKey::Permission {
+                allocation: entry.allocation,
+                wire_ip: entry.wire_ip,
+            },
+            Self::Channel(entry) => EntryKey::Channel {
+                allocation: entry.allocation,
+                number: entry.number,
+            },
+        }
+    }
+}
+
 /// Names an [`Entry`] within a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKey {

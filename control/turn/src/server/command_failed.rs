@@ -15,7 +15,6 @@ use turnpike_types::{
 
 use super::allocate::PORT_ATTEMPTS_MAX;
 use super::allocation::{AddressError, Relay};
-use super::intent::{channel_key, permission_key};
 use super::output::{Body, Granted, PortDraw, PortWish, Queued, QueuedCommand, Reply};
 use super::{EndReason, Refusal, Server};
 
@@ -45,7 +44,7 @@ impl<E: Entropy> Server<E> {
             Action::Install(Entry::Allocation(entry)) if self.is_being_allocated(&failed) => {
                 self.replace_relay(&entry, error);
             }
-            Action::Install(entry) => self.withdraw(&failed, key_of(&entry)),
+            Action::Install(entry) => self.withdraw(&failed, entry.key()),
             Action::Refresh { key, .. } => self.withdraw(&failed, key),
         }
     }
@@ -221,16 +220,5 @@ impl<E: Entropy> Server<E> {
         if let Some(reply) = self.outputs.first_reply_mut() {
             reply.result = Err(Refusal::InsufficientCapacity.into());
         }
-    }
-}
-
-pub(super) const fn key_of(entry: &Entry) -> EntryKey {
-    match entry {
-        Entry::Allocation(it) => EntryKey::Allocation {
-            allocation: it.allocation,
-            relayed: it.relayed,
-        },
-        Entry::Permission(it) => permission_key(it.allocation, it.wire_ip),
-        Entry::Channel(it) => channel_key(it.allocation, it.number),
     }
 }

@@ -6,6 +6,7 @@
 use turnpike_stun::{AttributeType, Class, Fingerprint, Message, Method};
 use turnpike_types::{DropReason, Entropy, FiveTuple, PeerAddr, Timestamp};
 
+use super::allocation::Allocation;
 use super::authenticate::Authenticated;
 use super::output::{Granted, OUTPUTS_MAX, Queued, Reply};
 use super::procedure::{Procedure, Refused, Request};
@@ -145,16 +146,17 @@ impl<E: Entropy> Server<E> {
         }
     }
 
+    fn allocation_of(&self, five_tuple: &FiveTuple) -> Option<&Allocation> {
+        self.allocations.get(self.allocations.find(five_tuple)?)
+    }
+
     /// Why a lane did not carry this ChannelData message.
     fn why_not_channel_data(&mut self, five_tuple: &FiveTuple, bytes: &[u8]) -> DropReason {
         let Ok(ChannelData { number, .. }) = ChannelData::parse(bytes) else {
             return DropReason::Malformed;
         };
         self.sweep_if_due(five_tuple);
-        let Some(id) = self.allocations.find(five_tuple) else {
-            return DropReason::NoAllocation;
-        };
-        let Some(allocation) = self.allocations.get(id) else {
+        let Some(allocation) = self.allocation_of(five_tuple) else {
             return DropReason::NoAllocation;
         };
         match allocation
@@ -177,10 +179,7 @@ impl<E: Entropy> Server<E> {
             return DropReason::Malformed;
         }
         self.sweep_if_due(five_tuple);
-        let Some(id) = self.allocations.find(five_tuple) else {
-            return DropReason::NoAllocation;
-        };
-        let Some(allocation) = self.allocations.get(id) else {
+        let Some(allocation) = self.allocation_of(five_tuple) else {
             return DropReason::NoAllocation;
         };
         let wire_ip = wire_ip(&self.config.relay_addresses, peer.ip());

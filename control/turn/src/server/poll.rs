@@ -5,7 +5,6 @@
 
 use turnpike_types::{Action, AllocationId, Entropy};
 
-use super::command_failed::key_of;
 use super::output::{Body, Freed, Granted, Queued, QueuedCommand, Reply};
 use super::{Event, Output, Refusal, Server, Transmit};
 
@@ -42,7 +41,7 @@ impl<E: Entropy> Server<E> {
             }
         }
         let is_stale = match &queued.command.action {
-            Action::Install(entry) => self.entry(&key_of(entry)).is_none(),
+            Action::Install(entry) => self.entry(&entry.key()).is_none(),
             Action::Refresh { key, .. } => self.entry(key).is_none(),
             Action::Revoke(_) => false,
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_types::{Action, CommandError, Entropy, Entry, EntryKey};
+use turnpike_types::{Action, CommandError, Entropy};
 
 use crate::support::{Client, Seeded, Seen, World, config};
 
@@ -75,7 +75,7 @@ fn what_was_installed_is_revoked_by_the_end_of_the_world() {
         }) {
             match action {
                 Action::Install(entry) => {
-                    installed.insert(format!("{:?}", key_of(entry)), true);
+                    installed.insert(format!("{:?}", entry.key()), true);
                 }
                 Action::Revoke(key) => {
                     installed.insert(format!("{key:?}"), false);
@@ -87,22 +87,5 @@ fn what_was_installed_is_revoked_by_the_end_of_the_world() {
         let left: Vec<_> = installed.iter().filter(|(_, is_in)| **is_in).collect();
         // An installation that failed needs no revocation; without failures there is none left.
         assert!(failed_only || left.is_empty(), "seed {seed}: {left:?}");
-    }
-}
-
-fn key_of(entry: &Entry) -> EntryKey {
-    match entry {
-        Entry::Allocation(it) => EntryKey::Allocation {
-            allocation: it.allocation,
-            relayed: it.relayed,
-        },
-        Entry::Permission(it) => EntryKey::Permission {
-            allocation: it.allocation,
-            wire_ip: it.wire_ip,
-        },
-        Entry::Channel(it) => EntryKey::Channel {
-            allocation: it.allocation,
-            number: it.number,
-        },
     }
 }

@@ -206,7 +206,7 @@ impl Mirror {
         };
         let keys = self.entries().filter_map(|entry| match entry {
             Entry::Channel(it) if it.allocation == id && it.wire_peer.ip() == peer_ip => {
-                Some(crate::mirror::key_of(entry))
+                Some(entry.key())
             }
             _ => None,
         });

@@ -155,7 +155,7 @@ impl Mirror {
     }
 
     fn install(&mut self, entry: &Entry) {
-        let key = key_of(entry);
+        let key = entry.key();
         if let Entry::Allocation(it) = entry {
             self.five_tuples.insert(it.allocation, it.five_tuple);
         }
@@ -253,23 +253,6 @@ impl Mirror {
             }
         }
         Ok(())
-    }
-}
-
-pub(crate) const fn key_of(entry: &Entry) -> EntryKey {
-    match entry {
-        Entry::Allocation(it) => EntryKey::Allocation {
-            allocation: it.allocation,
-            relayed: it.relayed,
-        },
-        Entry::Permission(it) => EntryKey::Permission {
-            allocation: it.allocation,
-            wire_ip: it.wire_ip,
-        },
-        Entry::Channel(it) => EntryKey::Channel {
-            allocation: it.allocation,
-            number: it.number,
-        },
     }
 }
 

@@ -199,7 +199,7 @@ impl Relay {
             return;
         };
         let key = match &command.action {
-            Action::Install(entry) => crate::mirror::key_of(entry),
+            Action::Install(entry) => entry.key(),
             Action::Refresh { key, .. } | Action::Revoke(key) => *key,
         };
         self.model.failed(&key, &self.lane);
