@@ -9,7 +9,7 @@ source scripts/runner.sh
 
 RIG=turnpike-bench-rig
 NEED_ROOT="(package($RIG) and binary(/^(netns|e2e)$/))"
-STEPS=6
+STEPS=7
 step=0
 began=$SECONDS
 failed_steps=()
@@ -22,6 +22,7 @@ main() {
     run "unit, integration and house tests" units
     run "simulation, 100 seeds (make sim runs 10,000)" simulation
     run "documentation tests" cargo test --workspace --doc
+    run "each engine bench, once (make bench measures)" benches
     run "end to end: real TURN clients on hosts in network namespaces" end_to_end
     finish
 }
@@ -57,6 +58,11 @@ simulation() {
     else
         run_tests -p turnpike-turn --test simulation
     fi
+}
+
+# A bench is compiled by the lints but run by nobody: without this it rots unseen.
+benches() {
+    cargo test --workspace --bench stun --bench server --bench forward --bench timer_wheel
 }
 
 end_to_end() {

@@ -15,6 +15,7 @@ use turnpike_types::{
 };
 
 const PAYLOAD_LEN: usize = 160;
+/// A second after the entries came in, so that their buckets are full.
 const NOW: Timestamp = Timestamp::from_secs(1);
 const END: Timestamp = Timestamp::from_secs(600);
 const SIZES: [u32; 2] = [1_000, 100_000];
@@ -79,7 +80,10 @@ fn filled(size: u32) -> Forwarder {
     let mut forwarder = Forwarder::new(config, &mut Dice(1));
     for slot in 0..size {
         for entry in entries(slot) {
-            assert_eq!(forwarder.apply(NOW, &Action::Install(entry)), Ok(()));
+            assert_eq!(
+                forwarder.apply(Timestamp::ZERO, &Action::Install(entry)),
+                Ok(())
+            );
         }
     }
     forwarder
