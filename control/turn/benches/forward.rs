@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use turnpike_sim::SeededEntropy;
 use turnpike_stun::{Class, MessageBuilder, Method, TransactionId};
 use turnpike_turn::attribute::{Data, XorPeerAddress};
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
@@ -77,7 +78,7 @@ fn filled(size: u32) -> Forwarder {
         services: Vec::new(),
         relay_map: Vec::new(),
     };
-    let mut forwarder = Forwarder::new(config, &mut Dice(1));
+    let mut forwarder = Forwarder::new(config, &mut SeededEntropy::new(1));
     for slot in 0..size {
         for entry in entries(slot) {
             assert_eq!(
@@ -187,38 +188,20 @@ fn relayed(verdict: Verdict) -> Verdict {
 
 /// Slots in an order without pattern.
 struct Slots {
-    dice: Dice,
+    dice: SeededEntropy,
     size: u32,
 }
 
 impl Slots {
-    const fn new(size: u32) -> Self {
+    fn new(size: u32) -> Self {
         Self {
-            dice: Dice(2),
+            dice: SeededEntropy::new(2),
             size,
         }
     }
 
     fn draw(&mut self) -> u32 {
         self.dice.below(self.size)
-    }
-}
-
-struct Dice(u64);
-
-impl Entropy for Dice {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            *byte = (self.next_u64() >> 56) as u8;
-        }
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.0
     }
 }
 

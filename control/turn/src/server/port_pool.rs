@@ -246,23 +246,10 @@ mod tests {
     use super::*;
     use alloc::collections::BTreeSet;
     use proptest::prelude::*;
-
-    struct Dice(u64);
-
-    impl Entropy for Dice {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            for byte in bytes {
-                self.0 = self
-                    .0
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                *byte = (self.0 >> 56) as u8;
-            }
-        }
-    }
+    use turnpike_sim::SeededEntropy;
 
     fn drain(pool: &mut PortPool) -> BTreeSet<u16> {
-        let mut dice = Dice(9);
+        let mut dice = SeededEntropy::new(9);
         let ports: Vec<u16> = core::iter::from_fn(|| pool.take(&mut dice)).collect();
         let set: BTreeSet<u16> = ports.iter().copied().collect();
         assert_eq!(set.len(), ports.len(), "a port came out twice");
@@ -334,9 +321,9 @@ mod tests {
     #[test]
     fn even_port_is_even_and_pair_takes_both() {
         let mut pool = PortPool::new(50_000..=50_999, ShardSlice::WHOLE);
-        let even = pool.take_even(&mut Dice(1)).unwrap();
+        let even = pool.take_even(&mut SeededEntropy::new(1)).unwrap();
         assert!(even.is_multiple_of(2));
-        let low = pool.take_pair(&mut Dice(2)).unwrap();
+        let low = pool.take_pair(&mut SeededEntropy::new(2)).unwrap();
         assert!(low.is_multiple_of(2));
         assert!(!pool.take_exactly(low));
         assert!(!pool.take_exactly(low + 1));
@@ -349,13 +336,16 @@ mod tests {
         let mut pool = PortPool::new(50_000..=50_003, ShardSlice::WHOLE);
         assert!(pool.take_exactly(50_001));
         assert!(pool.take_exactly(50_003));
-        assert!(pool.take_pair(&mut Dice(1)).is_none());
-        let even = [pool.take_even(&mut Dice(1)), pool.take_even(&mut Dice(1))];
+        assert!(pool.take_pair(&mut SeededEntropy::new(1)).is_none());
+        let even = [
+            pool.take_even(&mut SeededEntropy::new(1)),
+            pool.take_even(&mut SeededEntropy::new(1)),
+        ];
         assert!(
             even.contains(&Some(50_000)) && even.contains(&Some(50_002)),
             "{even:?}"
         );
-        assert!(pool.take_even(&mut Dice(1)).is_none());
+        assert!(pool.take_even(&mut SeededEntropy::new(1)).is_none());
     }
 
     #[test]
@@ -373,7 +363,7 @@ mod tests {
     #[test]
     fn singles_up_to_nine_tenths_of_the_range_leave_pairs_whole() {
         let mut pool = PortPool::new(40_000..=49_999, ShardSlice::WHOLE);
-        let mut dice = Dice(3);
+        let mut dice = SeededEntropy::new(3);
         for _ in 0..9_000 {
             pool.take(&mut dice).unwrap();
         }
@@ -386,7 +376,7 @@ mod tests {
     #[test]
     fn churn_heals_what_give_backs_break() {
         let mut pool = PortPool::new(40_000..=49_999, ShardSlice::WHOLE);
-        let mut dice = Dice(4);
+        let mut dice = SeededEntropy::new(4);
         let mut taken: Vec<u16> = (0..9_000).filter_map(|_| pool.take(&mut dice)).collect();
         for _ in 0..4_500 {
             let pick = below(&mut dice, taken.len());
@@ -403,7 +393,7 @@ mod tests {
     #[test]
     fn next_port_is_not_the_neighbour() {
         let mut pool = PortPool::new(40_000..=49_999, ShardSlice::WHOLE);
-        let mut dice = Dice(5);
+        let mut dice = SeededEntropy::new(5);
         let ports: Vec<u16> = (0..2_000).filter_map(|_| pool.take(&mut dice)).collect();
         let near = ports
             .windows(2)
@@ -440,7 +430,7 @@ mod tests {
         pool: &mut PortPool,
         free: &mut BTreeSet<u16>,
         own: &BTreeSet<u16>,
-        dice: &mut Dice,
+        dice: &mut SeededEntropy,
         step: &Step,
     ) -> Result<(), TestCaseError> {
         match *step {
@@ -485,7 +475,7 @@ mod tests {
                 ports.clone().filter(|port| owner(&ports, count, *port) == Some(0)).collect();
             let mut pool = PortPool::new(ports, ShardSlice { index: 0, count });
             let mut free = own.clone();
-            let mut dice = Dice(seed);
+            let mut dice = SeededEntropy::new(seed);
             for step in &steps {
                 check_step(&mut pool, &mut free, &own, &mut dice, step)?;
             }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use turnpike_sim::SeededEntropy;
 use turnpike_stun::{Class, Message, MessageBuilder, Method, TransactionId};
 use turnpike_turn::RelayAddress;
 use turnpike_turn::attribute::{Data, XorPeerAddress};
@@ -9,8 +10,8 @@ use turnpike_turn::channel_data::ChannelData;
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, ToClient, ToPeer, Verdict};
 use turnpike_types::{
     Action, AllocationEntry, AllocationId, ChannelEntry, ChannelNumber, ClientAddr, CommandError,
-    DropReason, Entropy, Entry, FiveTuple, PeerAddr, PermissionEntry, PortRule, RateLimit,
-    RelayedAddr, ServerAddr, Timestamp, Transport, UserId,
+    DropReason, Entry, FiveTuple, PeerAddr, PermissionEntry, PortRule, RateLimit, RelayedAddr,
+    ServerAddr, Timestamp, Transport, UserId,
 };
 
 pub(crate) const ID: AllocationId = AllocationId {
@@ -41,7 +42,7 @@ impl World {
             relay_map: relay_map(),
         };
         Self {
-            forwarder: Forwarder::new(config, &mut Dice(7)),
+            forwarder: Forwarder::new(config, &mut SeededEntropy::new(7)),
             now: NOW,
             client: five_tuple(1, Transport::Udp),
         }
@@ -251,18 +252,4 @@ pub(crate) fn read(forward: &ToClient, payload: &[u8]) -> Read {
     let XorPeerAddress(peer) = parsed.get().unwrap().unwrap();
     let Data(data) = parsed.get().unwrap().unwrap();
     Read::DataIndication(peer, data.to_vec())
-}
-
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Entropy for Dice {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            *byte = (self.0 >> 56) as u8;
-        }
-    }
 }

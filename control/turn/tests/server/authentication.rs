@@ -460,17 +460,6 @@ fn unknown_attributes_are_named_only_to_the_authenticated() {
 }
 
 #[test]
-fn attributes_that_are_known_but_have_no_place_in_a_request_are_ignored() {
-    let mut world = World::new(config());
-    let response = Client::new(0, "alice").allocate_with(&mut world, |message| {
-        message
-            .raw(AttributeType::DATA, b"x")
-            .raw(AttributeType::XOR_RELAYED_ADDRESS, &[0; 8]);
-    });
-    assert_eq!(response.code(), 0);
-}
-
-#[test]
 fn software_is_named_only_where_configured_and_only_to_the_authenticated() {
     let mut config = config();
     config.software = Some("relay".into());

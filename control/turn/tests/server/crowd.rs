@@ -8,15 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use turnpike_sim::SeededEntropy;
 use turnpike_turn::RelayAddress;
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
 use turnpike_turn::server::{Config, Credentials, Output, Server, TRANSMIT_MAX};
 use turnpike_types::{ClientAddr, FiveTuple};
 
-use crate::support::{Client, PEER, REALM, Response, Seeded, addr, config};
+use crate::support::{Client, PEER, REALM, Response, addr, config};
 
 pub(crate) struct Crowd {
-    pub(crate) server: Server<Seeded>,
+    pub(crate) server: Server<SeededEntropy>,
     pub(crate) forwarder: Forwarder,
     /// Resident memory that came with the crowd, server and lane together.
     pub(crate) bytes_an_allocation: u64,
@@ -43,9 +44,9 @@ pub(crate) fn gather(count: u32) -> Crowd {
         services: Vec::new(),
         relay_map: settings.relay_addresses.clone(),
     };
-    let forwarder = Forwarder::new(lane, &mut Seeded(3));
+    let forwarder = Forwarder::new(lane, &mut SeededEntropy::new(3));
     let now = turnpike_types::Timestamp::from_secs(1);
-    let mut server = Server::new(settings, Seeded(4), now).unwrap();
+    let mut server = Server::new(settings, SeededEntropy::new(4), now).unwrap();
     server.set_wall_clock(now, 1_700_000_000);
     let mut crowd = Crowd {
         server,

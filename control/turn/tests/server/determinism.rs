@@ -1,19 +1,20 @@
 //! Same inputs and same seed, same outputs byte for byte; and an invariant over random lives.
 
 use std::collections::BTreeMap;
+use turnpike_sim::SeededEntropy;
 
 use turnpike_types::{Action, CommandError, Entropy};
 
-use crate::support::{Client, Seeded, Seen, World, config};
+use crate::support::{Client, Seen, World, config};
 
 /// A few clients that do whatever the dice say for a while.
 fn life(seed: u64, failures: bool) -> (World, Vec<Seen>) {
     let mut config = config();
     config.ports = 50_000..=50_063;
     let mut world = World::new(config);
-    let mut dice = Seeded(seed);
+    let mut dice = SeededEntropy::new(seed);
     if failures {
-        let mut luck = Seeded(seed ^ 1);
+        let mut luck = SeededEntropy::new(seed ^ 1);
         world.fails = Some(Box::new(move |command| {
             match (&command.action, luck.below(12)) {
                 (Action::Revoke(_), _) => None,

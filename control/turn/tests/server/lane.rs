@@ -1,11 +1,12 @@
 //! Server and reference lane side by side: what the server says, the lane can do, and what the
 //! lane relays is what the server granted.
 
+use turnpike_sim::SeededEntropy;
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
 use turnpike_turn::server::Config;
 use turnpike_types::{Action, CommandError, DropReason, Entropy, EntryKey};
 
-use crate::support::{Client, Seeded, Seen, World, channel, config};
+use crate::support::{Client, Seen, World, channel, config};
 
 const CLIENTS: u32 = 8;
 const PEERS: [&str; 3] = [
@@ -20,7 +21,7 @@ fn lane(config: &Config, entries_max: usize) -> Forwarder {
         services: config.services.clone(),
         relay_map: config.relay_addresses.clone(),
     };
-    Forwarder::new(settings, &mut Seeded(5))
+    Forwarder::new(settings, &mut SeededEntropy::new(5))
 }
 
 /// A life of some clients, with a lane that hears everything at once. Says how often it refused.
@@ -40,7 +41,7 @@ fn life(seed: u64, entries_max: usize) -> (World, std::rc::Rc<std::cell::RefCell
         its_refused.set(its_refused.get() + 1);
         Some(error)
     }));
-    let mut dice = Seeded(seed);
+    let mut dice = SeededEntropy::new(seed);
     let mut clients: Vec<_> = (0..CLIENTS)
         .map(|number| Client::new(number as u16, "alice"))
         .collect();

@@ -7,6 +7,7 @@
 )]
 
 mod allocate;
+mod attributes;
 mod authentication;
 mod binding;
 mod channel_bind;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use turnpike_sim::SeededEntropy;
 use turnpike_stun::long_term::SecurityFeatures;
 use turnpike_stun::{
     Attribute, AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message,
@@ -16,30 +17,14 @@ use turnpike_turn::server::{
     Config, Credentials, Disposition, Event, Output, Server, TRANSMIT_MAX, UserKeys,
 };
 use turnpike_types::{
-    Action, ChannelNumber, ClientAddr, Command, CommandError, DropReason, Entropy, FiveTuple,
-    ServerAddr, Timestamp, Transport,
+    Action, ChannelNumber, ClientAddr, Command, CommandError, DropReason, FiveTuple, ServerAddr,
+    Timestamp, Transport,
 };
 
 pub(crate) const REALM: &str = "example.org";
 pub(crate) const PASSWORD: &str = "correct horse";
 /// A peer that the default policy admits.
 pub(crate) const PEER: &str = "93.184.216.34:4000";
-
-/// SplitMix64: enough for a test, and the same every time.
-#[derive(Clone, Debug)]
-pub(crate) struct Seeded(pub(crate) u64);
-
-impl Entropy for Seeded {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut word = self.0;
-            word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            chunk.copy_from_slice(&(word ^ (word >> 31)).to_be_bytes()[..chunk.len()]);
-        }
-    }
-}
 
 pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -83,7 +68,7 @@ pub(crate) enum Seen {
 
 /// A server, its clock, and all that it put out since the last look.
 pub(crate) struct World {
-    pub(crate) server: Server<Seeded>,
+    pub(crate) server: Server<SeededEntropy>,
     pub(crate) now: Timestamp,
     pub(crate) seen: Vec<Seen>,
     /// What the lane cannot do.
@@ -93,7 +78,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(config: Config) -> Self {
         let now = Timestamp::from_secs(1_000);
-        let server = Server::new(config, Seeded(7), now).unwrap();
+        let server = Server::new(config, SeededEntropy::new(7), now).unwrap();
         Self {
             server,
             now,
