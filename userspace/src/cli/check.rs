@@ -14,8 +14,8 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
     plan.engine(&[], None)?.check()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}: good", file.display())?;
-    for address in &plan.listen {
-        writeln!(out, "  listens on  udp {address}")?;
+    for listen in &plan.listen {
+        writeln!(out, "  listens on  {}", listen.address)?;
     }
     for own in &plan.relay {
         match own.external {

@@ -14,12 +14,12 @@ mod value;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use turnpike_turn::RelayAddress;
-use turnpike_types::RateLimit;
+use turnpike_types::{RateLimit, Transport};
 
 pub use error::ConfigError;
 pub use value::Secret;
@@ -40,8 +40,10 @@ pub struct Config {
     pub realm: String,
     /// Lets clients in without credentials. Default false.
     pub anonymous: bool,
-    /// UDP addresses to listen on; a wildcard stands for every address of the host. Empty: chosen.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen; a wildcard stands for every address of the host. Empty: chosen.
+    pub listen: Vec<ListenConfig>,
+    /// The certificate of TLS listeners.
+    pub tls: Option<TlsConfig>,
     /// Where relayed addresses come from.
     pub relay: RelayConfig,
     /// Who may allocate.
@@ -50,6 +52,65 @@ pub struct Config {
     pub peers: PeersConfig,
     /// How much of everything.
     pub limits: LimitsConfig,
+    /// Where metrics are served, if anywhere.
+    pub metrics: Option<MetricsConfig>,
+    /// Threads, draining and the state folder.
+    pub runtime: RuntimeConfig,
+    /// What is logged and how.
+    pub log: LogConfig,
+}
+
+/// `[[listen]]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// UDP, TCP or TLS.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM: the certificate, then those that signed it.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+}
+
+/// `[metrics]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where `/metrics` is served, by HTTP.
+    pub address: SocketAddr,
+}
+
+/// `[runtime]`; `None` leaves the default.
+#[derive(Clone, Debug, Default)]
+pub struct RuntimeConfig {
+    /// Threads that relay. Default: one a core.
+    pub shards: Option<u16>,
+    /// How long a stop waits for calls to end. Default 10 s.
+    pub drain: Option<Duration>,
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text for people, or JSON, a line each.
+    pub format: LogFormat,
+    /// Whether client addresses and user names may appear. Default false.
+    pub clients: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `[relay]`
@@ -68,6 +129,8 @@ pub struct AuthConfig {
     pub users: Vec<(String, Secret)>,
     /// Secrets of ephemeral credentials (`expiry:user`, REST).
     pub secrets: Vec<Secret>,
+    /// A SQLite database with more users and secrets, in coturn's tables.
+    pub database: Option<PathBuf>,
     /// Whether an ephemeral credential's end also ends its live allocations. Default false.
     pub strict_expiry: bool,
     /// How long a nonce is good for. `None`: the engine's default.
@@ -104,6 +167,16 @@ pub struct LimitsConfig {
     pub allocation_rate: RateLimit,
     /// What one user's allocations together may relay a second.
     pub user_rate: RateLimit,
+    /// Connections (TCP and TLS) in all. Default 16,384.
+    pub connections: Option<u32>,
+    /// Connections from one client address (an IPv6 /64). Default 1,024.
+    pub connections_per_address: Option<u32>,
+    /// How long a TLS handshake may take. Default 10 s.
+    pub handshake_timeout: Option<Duration>,
+    /// How long a connection may live without an allocation. Default 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes that may wait for a slow reader; packets beyond are dropped. Default 256 KiB.
+    pub write_queue: Option<u64>,
 }
 
 impl Config {
@@ -142,8 +215,12 @@ impl Config {
                 users: vec![(user.to_owned(), Secret::new(password))],
                 ..AuthConfig::default()
             },
+            tls: None,
             peers: PeersConfig::default(),
             limits: LimitsConfig::default(),
+            metrics: None,
+            runtime: RuntimeConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The rules that no single value shows.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
 use turnpike_turn::RelayAddress;
-use turnpike_types::RateLimit;
+use turnpike_types::{RateLimit, Transport};
 
 use super::raw::{self, Raw};
 use super::value::{DurationText, IpText, SizeText};
 use super::{
-    AuthConfig, Config, ConfigError, LimitsConfig, PeersConfig, REALM, RELAY_PORTS, RelayConfig,
+    AuthConfig, Config, ConfigError, LimitsConfig, ListenConfig, LogConfig, PeersConfig, REALM,
+    RELAY_PORTS, RelayConfig, RuntimeConfig,
 };
 
 /// RFC 8489 sections 14.3 and 14.9: USERNAME and REALM are below these many bytes.
@@ -60,7 +61,11 @@ fn build(raw: Raw) -> Result<Config, Refusal> {
             deny: peers.deny.into_iter().map(|it| it.0).collect(),
             min_port: peers.min_port,
         },
+        tls: None,
         limits: checked_limits(limits)?,
+        metrics: None,
+        runtime: RuntimeConfig::default(),
+        log: LogConfig::default(),
     })
 }
 
@@ -82,12 +87,16 @@ fn checked_realm(realm: Option<Spanned<String>>) -> Result<String, Refusal> {
     Ok(realm)
 }
 
-fn listeners(listen: Vec<raw::Listen>) -> Result<Vec<SocketAddr>, Refusal> {
+fn listeners(listen: Vec<raw::Listen>) -> Result<Vec<ListenConfig>, Refusal> {
     let mut addresses = Vec::new();
     for listener in listen {
         let span = listener.address.span();
         let address = listener.address.into_inner().0;
-        if addresses.contains(&address) {
+        let listener = ListenConfig {
+            transport: Transport::Udp,
+            address,
+        };
+        if addresses.contains(&listener) {
             return refuse(span, format!("{address} is listened on twice"));
         }
         if address.ip().is_multicast() {
@@ -96,7 +105,7 @@ fn listeners(listen: Vec<raw::Listen>) -> Result<Vec<SocketAddr>, Refusal> {
         if addresses.len() == LISTENERS_MAX {
             return refuse(span, format!("more than {LISTENERS_MAX} listeners"));
         }
-        addresses.push(address);
+        addresses.push(listener);
     }
     Ok(addresses)
 }
@@ -133,6 +142,7 @@ fn credentials(auth: raw::Auth, anonymous: Option<&Spanned<bool>>) -> Result<Aut
     Ok(AuthConfig {
         users,
         secrets: auth.secrets.into_iter().map(|it| it.0).collect(),
+        database: None,
         strict_expiry: auth.strict_expiry,
         nonce_lifetime: auth.nonce_lifetime.map(nonce_lifetime).transpose()?,
     })
@@ -148,7 +158,7 @@ fn nonce_lifetime(lifetime: Spanned<DurationText>) -> Result<Duration, Refusal> 
     }
 }
 
-fn relay_addresses(relay: raw::Relay, listen: &[SocketAddr]) -> Result<RelayConfig, Refusal> {
+fn relay_addresses(relay: raw::Relay, listen: &[ListenConfig]) -> Result<RelayConfig, Refusal> {
     let mut addresses: Vec<RelayAddress> = Vec::new();
     for address in relay.addresses {
         let span = address.span();
@@ -176,11 +186,11 @@ fn relay_addresses(relay: raw::Relay, listen: &[SocketAddr]) -> Result<RelayConf
     };
     let clash = listen
         .iter()
-        .find(|listener| ports.contains(&listener.port()));
+        .find(|listener| ports.contains(&listener.address.port()));
     if let Some(listener) = clash {
         let message = format!(
             "the relayed ports hold the listener's own port {}",
-            listener.port()
+            listener.address.port()
         );
         return Err((ports_span, message));
     }
@@ -237,6 +247,7 @@ fn checked_limits(limits: raw::Limits) -> Result<LimitsConfig, Refusal> {
             packets_per_second: positive(limits.user_packets_per_second)?,
             bytes_per_second: positive_size(limits.user_bytes_per_second)?,
         },
+        ..LimitsConfig::default()
     })
 }
 

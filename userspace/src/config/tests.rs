@@ -38,7 +38,11 @@ fn whole_shape_is_read() {
     let config = Config::parse(FULL).unwrap();
     assert_eq!(config.realm, "example.org");
     assert_eq!(
-        config.listen,
+        config
+            .listen
+            .iter()
+            .map(|it| it.address)
+            .collect::<Vec<SocketAddr>>(),
         [
             "192.0.2.1:3478".parse().unwrap(),
             "[2001:db8::1]:3478".parse().unwrap()

@@ -14,8 +14,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::Socket;
 use turnpike_types::{AddressFamily, ServerAddr};
 
-use crate::config::Secret;
-use crate::shard::{self, Inbox, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally};
+use crate::config::{ListenConfig, Secret};
+use crate::shard::{
+    self, Inbox, Listener, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally,
+};
 use crate::uring::RingConfig;
 
 pub use error::StartError;
@@ -64,7 +66,7 @@ impl Relay {
     /// [`StartError`], which says what to do.
     pub fn start(plan: &Plan, options: &Options) -> Result<Self, StartError> {
         let listeners = bind(&plan.listen)?;
-        let addresses: Vec<ServerAddr> = listeners.iter().map(|(server, _)| *server).collect();
+        let addresses: Vec<ServerAddr> = listeners.iter().map(|listener| listener.server).collect();
         let guest = options.guest.as_ref();
         let guest = guest.map(|(name, password)| (name.as_str(), password.reveal()));
         let icmp = icmp_sockets(plan);
@@ -171,10 +173,11 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-fn bind(listen: &[SocketAddr]) -> Result<Vec<(ServerAddr, Socket)>, StartError> {
+fn bind(listen: &[ListenConfig]) -> Result<Vec<Listener>, StartError> {
     listen
         .iter()
-        .map(|&address| {
+        .map(|listen| {
+            let address = listen.address;
             let failed = |source| StartError::Listen { address, source };
             let socket = open_patiently(address).map_err(failed)?;
             let bound = socket
@@ -182,7 +185,11 @@ fn bind(listen: &[SocketAddr]) -> Result<Vec<(ServerAddr, Socket)>, StartError> 
                 .map_err(failed)?
                 .as_socket()
                 .unwrap_or(address);
-            Ok((ServerAddr(bound), socket))
+            Ok(Listener {
+                transport: listen.transport,
+                server: ServerAddr(bound),
+                socket,
+            })
         })
         .collect()
 }

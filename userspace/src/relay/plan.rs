@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use turnpike_turn::RelayAddress;
 use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerPolicy, UserKeys};
-use turnpike_types::ServerAddr;
+use turnpike_types::{ServerAddr, Transport};
 
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, LimitsConfig, ListenConfig};
 use crate::host::Host;
 
 /// Permissions and channels that the lane has room for, an allocation on average.
@@ -16,7 +16,7 @@ const ENTRIES_PER_ALLOCATION: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where to listen. Never a wildcard, never empty.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenConfig>,
     /// Where relayed addresses come from. Never empty.
     pub relay: Vec<RelayAddress>,
     /// Everything else.
@@ -131,26 +131,35 @@ impl Plan {
     }
 }
 
-fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<SocketAddr> {
+fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<ListenConfig> {
     if config.listen.is_empty() {
         let chosen = host.listen_addresses().into_iter();
-        return chosen.map(|ip| SocketAddr::new(ip, port)).collect();
+        return chosen
+            .map(|ip| ListenConfig {
+                transport: Transport::Udp,
+                address: SocketAddr::new(ip, port),
+            })
+            .collect();
     }
-    let mut addresses = Vec::new();
-    for address in &config.listen {
-        let ips = if address.ip().is_unspecified() {
-            host.expand(address.ip())
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        let ip = listen.address.ip();
+        let ips = if ip.is_unspecified() {
+            host.expand(ip)
         } else {
-            vec![address.ip()]
+            vec![ip]
         };
         for ip in ips {
-            let address = SocketAddr::new(ip, address.port());
-            if !addresses.contains(&address) {
-                addresses.push(address);
+            let listener = ListenConfig {
+                transport: listen.transport,
+                address: SocketAddr::new(ip, listen.address.port()),
+            };
+            if !listeners.contains(&listener) {
+                listeners.push(listener);
             }
         }
     }
-    addresses
+    listeners
 }
 
 fn relay_addresses(config: &Config, host: &Host) -> Vec<RelayAddress> {
@@ -212,11 +221,17 @@ mod tests {
                     [[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"";
         let plan = plan(text).unwrap();
         let loopback: SocketAddr = "127.0.0.1:4000".parse().unwrap();
-        assert_eq!(plan.listen.iter().filter(|it| **it == loopback).count(), 1);
+        assert_eq!(
+            plan.listen
+                .iter()
+                .filter(|it| it.address == loopback)
+                .count(),
+            1
+        );
         assert!(
             plan.listen
                 .iter()
-                .all(|it| it.is_ipv4() && !it.ip().is_unspecified())
+                .all(|it| it.address.is_ipv4() && !it.address.ip().is_unspecified())
         );
     }
 
@@ -231,7 +246,7 @@ mod tests {
         let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]\n\
                     [limits]\nallocations = 7\nallocations_per_user = 3\n[peers]\nmin_port = 1";
         let plan = plan(text).unwrap();
-        let listener = ServerAddr(plan.listen[0]);
+        let listener = ServerAddr(plan.listen[0].address);
         let engine = plan.engine(&[listener], Some(("guest", "g"))).unwrap();
         assert_eq!(engine.check(), Ok(()));
         assert_eq!(

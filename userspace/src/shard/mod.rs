@@ -51,8 +51,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// What a shard is made of. All sockets are bound already.
 #[derive(Debug)]
 pub struct ShardConfig {
-    /// Listeners and the addresses they are bound to.
-    pub listeners: Vec<(ServerAddr, Socket)>,
+    /// Where clients come in.
+    pub listeners: Vec<Listener>,
     /// Raw ICMP sockets, by family.
     pub icmp: Vec<(AddressFamily, Socket)>,
     /// The engine's.
@@ -61,6 +61,17 @@ pub struct ShardConfig {
     pub entries_max: usize,
     /// The ring's.
     pub ring: RingConfig,
+}
+
+/// A bound socket that clients come in by.
+#[derive(Debug)]
+pub struct Listener {
+    /// UDP, TCP or TLS.
+    pub transport: Transport,
+    /// What it is bound to.
+    pub server: ServerAddr,
+    /// The socket; a stream's listens.
+    pub socket: Socket,
 }
 
 /// Why a shard did not start, or stopped.
@@ -119,13 +130,14 @@ impl Shard {
         let sockets: Vec<_> = config
             .listeners
             .iter()
-            .map(|(_, socket)| socket.as_fd())
+            .map(|listener| listener.socket.as_fd())
             .collect();
         ring.register(&sockets)?;
         drop(sockets);
         let mut lane = SocketLane::new(ring, forwarder);
-        for (index, (address, socket)) in config.listeners.into_iter().enumerate() {
-            lane.add_listener(address, Via::Registered(index as u32), socket);
+        for (index, listener) in config.listeners.into_iter().enumerate() {
+            let Listener { server, socket, .. } = listener;
+            lane.add_listener(server, Via::Registered(index as u32), socket);
         }
         for (family, socket) in config.icmp {
             lane.sockets
