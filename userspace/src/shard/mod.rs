@@ -7,6 +7,7 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
+mod gather;
 mod mailbox;
 mod open;
 mod outputs;
@@ -14,6 +15,7 @@ mod socket_lane;
 mod sockets;
 mod tally;
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +31,7 @@ use turnpike_types::{
 
 use crate::clock;
 use crate::entropy::SystemEntropy;
-use crate::uring::{
-    Buffer, Completion, Datagram, OpKind, OpToken, Ring, RingConfig, RingError, Via,
-};
+use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingError, Via};
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
 
@@ -241,6 +241,7 @@ impl Shard {
                 tag,
                 result,
             } => self.lane.sent(buffer, tag, result),
+            Completion::RunSent { run, result } => self.lane.run_sent(run, result),
             Completion::ReceiveEnded { token, error } => {
                 if matches!(error, Errno::ENOBUFS | Errno::ECANCELED) {
                     self.lane.sockets.receive_ended(token);
@@ -264,46 +265,54 @@ impl Shard {
         let Some(datagram) = self.lane.ring.datagram(&buffer, filled) else {
             return self.lane.refuse(buffer, DropReason::Malformed);
         };
-        if datagram.truncated {
-            return self.lane.refuse(buffer, DropReason::Oversize);
+        for _ in 0..datagram.lost() {
+            self.lane.refuse_unseen(DropReason::Oversize);
+        }
+        let source = datagram.source;
+        if datagram.segment.is_none() && !datagram.truncated {
+            let payload = datagram.payload;
+            return self.handle_datagram(role, source, Packet { buffer, payload });
+        }
+        for payload in datagram.segments() {
+            // Each packet of a run holds the buffer too.
+            if let Some(buffer) = self.lane.ring.share(&buffer) {
+                self.handle_datagram(role, source, Packet { buffer, payload });
+            }
+        }
+        self.lane.ring.give_back(buffer);
+    }
+
+    fn handle_datagram(&mut self, role: Role, source: SocketAddr, packet: Packet) {
+        if packet.payload.len() > self.lane.ring.payload_max() {
+            return self.lane.refuse(packet.buffer, DropReason::Oversize);
         }
         match role {
-            Role::Listener(server) => self.handle_client(server, buffer, datagram),
+            Role::Listener(server) => self.handle_client(server, source, packet),
             Role::Relay { relayed, .. } => {
-                let Datagram {
-                    source, payload, ..
-                } = datagram;
-                let peer = PeerAddr(source);
-                let verdict = self
-                    .lane
-                    .forwarder
-                    .from_peer(self.now, relayed, peer, payload.len());
-                self.carry(verdict, Packet { buffer, payload }, None);
+                let len = packet.payload.len();
+                let verdict =
+                    self.lane
+                        .forwarder
+                        .from_peer(self.now, relayed, PeerAddr(source), len);
+                self.carry(verdict, packet, None);
             }
-            Role::Icmp(family) => self.icmp(family, buffer, &datagram),
+            Role::Icmp(family) => self.icmp(family, packet),
         }
     }
 
-    fn handle_client(&mut self, server: ServerAddr, buffer: Buffer, datagram: Datagram) {
-        let Datagram {
-            source, payload, ..
-        } = datagram;
+    fn handle_client(&mut self, server: ServerAddr, source: SocketAddr, packet: Packet) {
         let five_tuple = FiveTuple {
             client: ClientAddr(source),
             server,
             transport: Transport::Udp,
         };
-        let bytes = self
-            .lane
-            .ring
-            .bytes(&buffer)
-            .get(payload.clone())
-            .unwrap_or(&[]);
+        let bytes = self.lane.ring.bytes(&packet.buffer);
+        let bytes = bytes.get(packet.payload.clone()).unwrap_or(&[]);
         let verdict = self
             .lane
             .forwarder
             .from_client(self.now, &five_tuple, bytes);
-        self.carry(verdict, Packet { buffer, payload }, Some(&five_tuple));
+        self.carry(verdict, packet, Some(&five_tuple));
     }
 
     fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
@@ -326,18 +335,14 @@ impl Shard {
         }
     }
 
-    fn icmp(&mut self, family: AddressFamily, buffer: Buffer, datagram: &Datagram) {
-        let bytes = self
-            .lane
-            .ring
-            .bytes(&buffer)
-            .get(datagram.payload.clone())
-            .unwrap_or(&[]);
+    fn icmp(&mut self, family: AddressFamily, packet: Packet) {
+        let bytes = self.lane.ring.bytes(&packet.buffer);
+        let bytes = bytes.get(packet.payload).unwrap_or(&[]);
         let error = match family {
             AddressFamily::Ipv4 => icmp_quote::parse_v4(bytes),
             AddressFamily::Ipv6 => icmp_quote::parse_v6(bytes),
         };
-        self.lane.ring.give_back(buffer);
+        self.lane.ring.give_back(packet.buffer);
         if let Some(error) = error {
             self.server.handle_icmp(self.now, error);
             self.drain();

@@ -7,7 +7,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use turnpike_types::CommandError;
 
-use crate::uring::{FragmentPolicy, filter_icmp_errors, set_fragment_policy};
+use crate::uring::{FragmentPolicy, filter_icmp_errors, receive_runs, set_fragment_policy};
 
 /// Receive and send queue of a listener, in bytes: some 40 ms of 1 Gbit/s.
 const LISTENER_QUEUE_BYTES: usize = 4 << 20;
@@ -87,6 +87,7 @@ fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
     }
     // Without this, Linux sets DF on what it sends and drops what exceeds the path's MTU.
     set_fragment_policy(&socket, is_ipv6, FragmentPolicy::Fragment)?;
+    receive_runs(&socket)?;
     // Beyond the system's maximum needs a right; without it the maximum has to do.
     if setsockopt(&socket, sockopt::RcvBufForce, &queue_bytes).is_err() {
         socket.set_recv_buffer_size(queue_bytes)?;

@@ -1,5 +1,6 @@
 //! The socket lane: carries the engine's commands out with one UDP socket a relayed address, and
-//! relays each packet in the buffer it came in.
+//! relays each packet in the buffer it came in: with its prefix written before it in place, or, where
+//! it is one of a run and another packet lies there, gathered with a prefix kept beside.
 //!
 //! It is the portable mode: it needs no right but to open ports. What an XDP lane would do and this
 //! one does not: TTL and hop limit start anew on the relayed datagram, DSCP and ECN are those of
@@ -21,17 +22,22 @@ use turnpike_types::{
     EntryKey, FiveTuple, RelayedAddr, ServerAddr, Timestamp,
 };
 
+use super::gather::{Gathering, Route, errno_of};
 use super::open;
 use super::sockets::{Role, Sockets};
 use crate::uring::{
-    Buffer, FragmentPolicy, HEADROOM_BYTES, Ring, TAILROOM_BYTES, Via, set_fragment_policy,
+    Buffer, FragmentPolicy, HEADROOM_BYTES, Head, PADDING_MAX, Part, Ring, TAILROOM_BYTES, Via,
+    set_fragment_policy,
 };
 
 const _: () = assert!(
-    Prefix::MAX <= HEADROOM_BYTES,
-    "a prefix is written before the payload"
+    Prefix::MAX <= HEADROOM_BYTES && Prefix::MAX <= Head::MAX,
+    "a prefix is written before the payload, or kept beside"
 );
-const _: () = assert!(TAILROOM_BYTES >= 3, "padding is written after the payload");
+const _: () = assert!(
+    TAILROOM_BYTES >= PADDING_MAX,
+    "padding is written after the payload"
+);
 
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +51,19 @@ pub(super) struct LaneCounters {
     pub(super) drops: [u64; DropReason::ALL.len()],
     pub(super) replies_lost: u64,
     pub(super) commands_failed: u64,
+}
+
+impl LaneCounters {
+    /// Counts a packet that was sent, by the tag it was sent with.
+    pub(super) const fn count_relayed(&mut self, tag: u32) {
+        let (towards, payload_bytes) = Towards::of_tag(tag);
+        let (packets, bytes) = match towards {
+            Towards::Peer => (&mut self.to_peer_packets, &mut self.to_peer_bytes),
+            Towards::Client => (&mut self.to_client_packets, &mut self.to_client_bytes),
+        };
+        *packets += 1;
+        *bytes += payload_bytes;
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +124,7 @@ pub(super) struct SocketLane {
     pub(super) sockets: Sockets,
     pub(super) forwarder: Forwarder,
     pub(super) counters: LaneCounters,
+    pub(super) gathering: Option<Gathering>,
     listeners: Vec<Listener>,
     relays: Vec<Relays>,
 }
@@ -116,6 +136,7 @@ impl SocketLane {
             sockets: Sockets::default(),
             forwarder,
             counters: LaneCounters::default(),
+            gathering: None,
             listeners: Vec::new(),
             relays: Vec::new(),
         }
@@ -162,37 +183,72 @@ impl SocketLane {
         if forward.dont_fragment {
             return self.send_unfragmented(relay, buffer, payload, &forward.peer.0);
         }
-        let tag = Towards::Peer.tag(payload.len());
-        self.send(relay.via, buffer, payload, &forward.peer.0, tag);
+        let route = Route {
+            slot: relay.slot,
+            via: relay.via,
+            to: forward.peer.0,
+        };
+        let part = Part {
+            tag: Towards::Peer.tag(payload.len()),
+            buffer,
+            range: payload,
+            head: Head::EMPTY,
+            padding: 0,
+        };
+        self.send(route, part);
     }
 
-    /// Sends a peer's payload to the client, in place, behind its prefix.
+    /// Sends a peer's payload to the client, behind its prefix.
     pub(super) fn send_to_client(&mut self, packet: Packet, forward: &ToClient) {
-        let Packet {
-            mut buffer,
-            payload,
-        } = packet;
-        let prefix = forward.prefix.as_slice();
-        let start = payload.start.saturating_sub(prefix.len());
-        let end = payload.end + forward.padding;
-        let bytes = self.ring.bytes_mut(&mut buffer);
-        if let Some(place) = bytes.get_mut(start..payload.start) {
-            place.copy_from_slice(prefix);
-        }
-        if let Some(padding) = bytes.get_mut(payload.end..end) {
-            padding.fill(0);
-        }
-        let Some(via) = self.listener(&forward.five_tuple) else {
+        let Packet { buffer, payload } = packet;
+        let Some(listener) = self.listener(&forward.five_tuple) else {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
-        let tag = Towards::Client.tag(payload.len());
-        self.send(via, buffer, start..end, &forward.five_tuple.client.0, tag);
+        let route = Route {
+            slot: listener.slot,
+            via: listener.via,
+            to: forward.five_tuple.client.0,
+        };
+        let part = Part {
+            tag: Towards::Client.tag(payload.len()),
+            buffer,
+            range: payload,
+            head: Head::EMPTY,
+            padding: forward.padding,
+        };
+        let part = self.put_before(part, forward.prefix.as_slice());
+        self.send(route, part);
+    }
+
+    /// Writes a prefix into the buffer, together with the padding, or beside it where the buffer
+    /// holds other packets.
+    fn put_before(&mut self, mut part: Part, prefix: &[u8]) -> Part {
+        let Range { start, end } = part.range;
+        let bytes = self.ring.bytes_mut(&mut part.buffer);
+        let before = start.saturating_sub(prefix.len());
+        match bytes.get_mut(before..start) {
+            Some(place) => {
+                place.copy_from_slice(prefix);
+                part.range.start = before;
+            }
+            None => part.head = Head::new(prefix).unwrap_or(Head::EMPTY),
+        }
+        if let Some(place) = bytes.get_mut(end..end + part.padding) {
+            place.fill(0);
+            part.range.end += part.padding;
+            part.padding = 0;
+        }
+        part
     }
 
     /// Sends what the engine wrote at the start of a reply buffer.
     pub(super) fn reply(&mut self, buffer: Buffer, len: usize, five_tuple: &FiveTuple) {
+        self.send_gathered();
         let sent = match self.listener(five_tuple) {
-            Some(via) => self.ring.send(via, buffer, 0..len, &five_tuple.client.0, 0),
+            Some(listener) => {
+                let to = &five_tuple.client.0;
+                self.ring.send(listener.via, buffer, 0..len, to, 0)
+            }
             None => Err(buffer),
         };
         if let Err(buffer) = sent {
@@ -206,7 +262,7 @@ impl SocketLane {
         match (self.ring.is_reply(&buffer), result) {
             (true, Ok(())) => {}
             (true, Err(_)) => self.counters.replies_lost += 1,
-            (false, Ok(())) => self.count_relayed(tag),
+            (false, Ok(())) => self.counters.count_relayed(tag),
             (false, Err(error)) => self.count(reason_of(error)),
         }
         self.ring.give_back(buffer);
@@ -219,12 +275,20 @@ impl SocketLane {
 
     /// Drops and counts a packet that the forwarder does not get to see.
     pub(super) fn refuse(&mut self, buffer: Buffer, reason: DropReason) {
-        self.counters.refused += 1;
-        self.drop_packet(buffer, reason);
+        self.refuse_unseen(reason);
+        self.ring.give_back(buffer);
     }
 
-    /// Cancels, closes and arms what commands and completions left to be done.
+    /// Counts a packet that did not come whole.
+    pub(super) fn refuse_unseen(&mut self, reason: DropReason) {
+        self.counters.refused += 1;
+        self.count(reason);
+    }
+
+    /// Queues what was gathered; then cancels, closes and arms what commands and completions left to
+    /// be done.
     pub(super) fn settle(&mut self) {
+        self.send_gathered();
         let ring = &mut self.ring;
         self.sockets.cancel_closing(|token| ring.cancel(token));
         self.sockets.close_retired(|| ring.flush());
@@ -321,19 +385,12 @@ impl SocketLane {
         *relays.of_family.get(family as usize)?
     }
 
-    fn listener(&self, five_tuple: &FiveTuple) -> Option<Via> {
+    fn listener(&self, five_tuple: &FiveTuple) -> Option<Listener> {
         let found = self
             .listeners
             .iter()
             .find(|listener| listener.server == five_tuple.server);
-        found.map(|listener| listener.via)
-    }
-
-    /// Queues a datagram; it is counted when it is sent, or here as dropped.
-    fn send(&mut self, via: Via, buffer: Buffer, range: Range<usize>, to: &SocketAddr, tag: u32) {
-        if let Err(buffer) = self.ring.send(via, buffer, range, to, tag) {
-            self.drop_packet(buffer, DropReason::QueueFull);
-        }
+        found.copied()
     }
 
     /// DF is an option of the socket, not of a datagram, so this one is sent by itself.
@@ -354,31 +411,11 @@ impl SocketLane {
             sent
         });
         match result {
-            Some(Ok(_)) => self.count_relayed(tag),
-            Some(Err(error)) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                self.count(reason_of(Errno::from_raw(errno)));
-            }
+            Some(Ok(_)) => self.counters.count_relayed(tag),
+            Some(Err(error)) => self.count(reason_of(errno_of(&error))),
             None => self.count(DropReason::NoAllocation),
         }
         self.ring.give_back(buffer);
-    }
-
-    const fn count_relayed(&mut self, tag: u32) {
-        let LaneCounters {
-            to_peer_packets,
-            to_peer_bytes,
-            to_client_packets,
-            to_client_bytes,
-            ..
-        } = &mut self.counters;
-        let (towards, payload_bytes) = Towards::of_tag(tag);
-        let (packets, bytes) = match towards {
-            Towards::Peer => (to_peer_packets, to_peer_bytes),
-            Towards::Client => (to_client_packets, to_client_bytes),
-        };
-        *packets += 1;
-        *bytes += payload_bytes;
     }
 
     pub(super) fn count(&mut self, reason: DropReason) {
@@ -389,7 +426,7 @@ impl SocketLane {
 }
 
 /// A full socket queue is the lane's own limit; anything else is the kernel's word on the packet.
-const fn reason_of(error: Errno) -> DropReason {
+pub(super) const fn reason_of(error: Errno) -> DropReason {
     match error {
         Errno::EAGAIN | Errno::ENOBUFS => DropReason::QueueFull,
         _ => DropReason::SendFailed,

@@ -41,7 +41,28 @@ struct Entry {
     socket: Socket,
     /// What the kernel had dropped when it was last asked.
     drops_seen: u32,
+    runs: RunLimit,
 }
+
+/// What a socket's runs may be.
+#[derive(Clone, Copy, Debug)]
+struct RunLimit {
+    /// Datagrams of a run are at most this long.
+    segment_max: usize,
+    /// How many that were longer may still ask in vain.
+    refusals: u32,
+}
+
+impl RunLimit {
+    const NONE: Self = Self {
+        segment_max: usize::MAX,
+        refusals: 0,
+    };
+}
+
+/// Datagrams that are not gathered after the kernel refused a run, before one is tried again: the
+/// path may have another MTU by then, or the refusal was for another destination's.
+const REFUSALS: u32 = 65_536;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -81,6 +102,7 @@ impl Sockets {
             receive: Receive::Ended,
             socket,
             drops_seen: 0,
+            runs: RunLimit::NONE,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
@@ -113,6 +135,57 @@ impl Sockets {
             .entry
             .as_ref()
             .map(|entry| &entry.socket)
+    }
+
+    /// Names the socket in a slot, so that one that takes the slot over is told apart.
+    pub(super) fn name(&self, slot: u32) -> OpToken {
+        let generation = self.slots.get(slot as usize).map(|place| place.generation);
+        OpToken::new(OpKind::Run, slot, generation.unwrap_or_default())
+    }
+
+    /// The socket of a [`name`](Self::name), if it is still there.
+    pub(super) fn named(&self, name: OpToken) -> Option<&Socket> {
+        let place = self.slots.get(name.slot as usize)?;
+        let is_same = name.is_of(place.generation);
+        is_same.then(|| self.socket(name.slot)).flatten()
+    }
+
+    /// Whether datagrams of this many bytes may leave a socket as a run.
+    pub(super) fn takes_run(&mut self, slot: u32, segment: usize) -> bool {
+        let Some(entry) = self
+            .slots
+            .get_mut(slot as usize)
+            .and_then(|place| place.entry.as_mut())
+        else {
+            return false;
+        };
+        let limit = &mut entry.runs;
+        if segment <= limit.segment_max {
+            return true;
+        }
+        limit.refusals = limit.refusals.saturating_sub(1);
+        if limit.refusals == 0 {
+            *limit = RunLimit::NONE;
+        }
+        false
+    }
+
+    /// Notes that the kernel refused a run: for its datagrams' length, or as it would any other.
+    pub(super) fn refused_run(&mut self, name: OpToken, segment: usize, is_for_length: bool) {
+        if let Some(place) = self.slots.get_mut(name.slot as usize)
+            && name.is_of(place.generation)
+            && let Some(entry) = &mut place.entry
+        {
+            let segment_max = if is_for_length {
+                segment.saturating_sub(1).min(entry.runs.segment_max)
+            } else {
+                0
+            };
+            entry.runs = RunLimit {
+                segment_max,
+                refusals: REFUSALS,
+            };
+        }
     }
 
     /// How many datagrams the kernel dropped at a socket since the last call, its queue being full.
@@ -249,6 +322,27 @@ mod tests {
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let via = Via::of(&socket);
         sockets.insert(Role::Listener(ServerAddr(address)), via, socket)
+    }
+
+    #[test]
+    fn refused_run_bounds_later_ones_for_a_while_and_only_of_its_own_socket() {
+        let mut sockets = Sockets::default();
+        let slot = insert(&mut sockets);
+        let name = sockets.name(slot);
+        assert!(sockets.takes_run(slot, 1_472));
+        sockets.refused_run(name, 1_472, true);
+        assert!(sockets.takes_run(slot, 1_471));
+        for _ in 0..REFUSALS {
+            assert!(!sockets.takes_run(slot, 1_472));
+        }
+        assert!(sockets.takes_run(slot, 1_472));
+        sockets.refused_run(name, 1_472, false);
+        assert!(!sockets.takes_run(slot, 1));
+        sockets.close(slot);
+        assert_eq!(insert(&mut sockets), slot);
+        assert!(sockets.named(name).is_none());
+        sockets.refused_run(name, 1, false);
+        assert!(sockets.takes_run(slot, 1));
     }
 
     fn arm_all(sockets: &mut Sockets) -> Vec<OpToken> {

@@ -32,6 +32,16 @@ pub fn set_fragment_policy(
     }
 }
 
+/// Lets the kernel hand over datagrams of one sender that came together as one run (`UDP_GRO`). A
+/// receive with too little room loses the end of a run.
+///
+/// # Errors
+/// The kernel's, when the descriptor is not a UDP socket.
+pub fn receive_runs(socket: &impl AsFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set_option(socket, libc::SOL_UDP, libc::UDP_GRO, &on)
+}
+
 /// Makes a raw ICMP (or, with `is_ipv6`, ICMPv6) socket receive errors about datagrams only:
 /// destination unreachable, packet too big, time exceeded, parameter problem.
 ///

@@ -15,6 +15,8 @@ pub enum OpKind {
     Cancel = 3,
     /// A descriptor became readable.
     Poll = 4,
+    /// Datagrams sent as one message; the slot is the run's.
+    Run = 5,
 }
 
 /// Names one operation of a ring.
@@ -57,6 +59,7 @@ impl OpToken {
             2 => OpKind::Send,
             3 => OpKind::Cancel,
             4 => OpKind::Poll,
+            5 => OpKind::Run,
             _ => return None,
         };
         let generation = (user_data >> 32) as u32 & Self::GENERATION_MASK;
@@ -74,7 +77,8 @@ mod tests {
 
     #[test]
     fn token_survives_the_trip_through_user_data() {
-        for kind in [OpKind::Receive, OpKind::Send, OpKind::Cancel, OpKind::Poll] {
+        let kinds = [OpKind::Receive, OpKind::Send, OpKind::Cancel, OpKind::Poll];
+        for kind in kinds.into_iter().chain([OpKind::Run]) {
             let token = OpToken::new(kind, u32::MAX, 0x0123_4567);
             assert_eq!(OpToken::from_user_data(token.to_user_data()), Some(token));
         }

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::super::OpToken;
 use super::super::buffers::Buffer;
+use super::run::Run;
 
 /// The socket an operation goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,13 @@ pub enum Completion {
         /// Whether the kernel took the datagram.
         result: Result<(), Errno>,
     },
+    /// A run is over and its buffers free.
+    RunSent {
+        /// The run, to be [given back](super::Ring::give_back_run).
+        run: Run,
+        /// Whether the kernel took all of it; else it took nothing.
+        result: Result<(), Errno>,
+    },
     /// A polled descriptor has something.
     Readable {
         /// The poll.
@@ -67,7 +75,7 @@ pub enum Completion {
     },
 }
 
-/// What a receive buffer holds.
+/// What a receive buffer holds: a datagram, or a run of them from one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
     /// Who sent it.
@@ -76,4 +84,50 @@ pub struct Datagram {
     pub payload: Range<usize>,
     /// Whether it was longer than the buffer, so that its end is lost.
     pub truncated: bool,
+    /// Bytes of each datagram of a run, of which the last may have fewer; `None` when it came alone.
+    pub segment: Option<usize>,
+    /// Bytes of the payload before its end was lost.
+    pub sent_bytes: usize,
+}
+
+impl Datagram {
+    /// The datagrams that came whole, in order.
+    pub fn segments(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (start, end) = (self.payload.start, self.payload.end);
+        let segment = self.segment_bytes();
+        (0..self.whole()).map(move |index| {
+            let from = start + index * segment;
+            from..(from + segment).min(end)
+        })
+    }
+
+    /// How many datagrams did not come whole, or not at all.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        if self.truncated {
+            let sent = self.sent_bytes.div_ceil(self.segment_bytes());
+            sent.saturating_sub(self.whole()).max(1)
+        } else {
+            0
+        }
+    }
+
+    /// A payload that was cut may end in a part of a datagram.
+    const fn whole(&self) -> usize {
+        let (bytes, segment) = (self.payload.end - self.payload.start, self.segment_bytes());
+        match (self.truncated, self.segment) {
+            (false, None) => 1,
+            (true, None) => 0,
+            (false, Some(_)) => bytes.div_ceil(segment),
+            (true, Some(_)) => bytes / segment,
+        }
+    }
+
+    const fn segment_bytes(&self) -> usize {
+        match self.segment {
+            Some(segment) if segment > 0 => segment,
+            _ if self.sent_bytes > 0 => self.sent_bytes,
+            _ => 1,
+        }
+    }
 }

@@ -13,18 +13,32 @@ pub struct RingConfig {
     pub receive_buffers: u16,
     /// Buffers for datagrams that are made here.
     pub reply_buffers: u16,
-    /// Bytes a buffer, head- and tailroom included; a multiple of 64.
+    /// Bytes a receive buffer, head- and tailroom included; a multiple of 64. Where sockets
+    /// [receive runs](crate::uring::receive_runs), what a run has beyond that is lost.
     pub buffer_bytes: usize,
+    /// Bytes a buffer for what is made here, likewise.
+    pub reply_bytes: usize,
+    /// Runs that may be gathered or in flight, some 12 KB each.
+    pub runs: u16,
 }
+
+/// Room for the largest run, 65,527 bytes over IPv6. Not a multiple of a page: the beginnings of the
+/// buffers, all that single datagrams touch, would crowd the same sets of the caches.
+const RECEIVE_BYTES: usize = 65_664;
+
+/// Room for a datagram of a 9,000-byte MTU and more, as single datagrams are bounded by.
+const REPLY_BYTES: usize = 10_304;
 
 impl Default for RingConfig {
     fn default() -> Self {
         Self {
             submissions: 1_024,
             completions: 8_192,
-            receive_buffers: 2_048,
-            reply_buffers: 1_024,
-            buffer_bytes: 10_240,
+            receive_buffers: 512,
+            reply_buffers: 512,
+            buffer_bytes: RECEIVE_BYTES,
+            reply_bytes: REPLY_BYTES,
+            runs: 128,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod completion;
 mod config;
+mod run;
 
 use std::fmt;
 use std::io;
@@ -16,17 +17,20 @@ use io_uring::types::{CancelBuilder, Fd, Fixed, RecvMsgOut, SubmitArgs, Timespec
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use nix::errno::Errno;
 
-use super::buffers::{Buffer, Buffers, HEADROOM_BYTES, Owner};
+use super::buffers::{Buffer, Buffers, HEADROOM_BYTES, Owner, Sizes};
 use super::{OpKind, OpToken, RawAddress};
+use run::Runs;
 
 pub use completion::{Completion, Datagram, Via};
 pub use config::{RingConfig, RingError};
+pub use run::{Head, PADDING_MAX, Part, RUN_BYTES_MAX, RUN_PARTS_MAX, Run};
 
 /// An io_uring and the packet memory it works on. Belongs to the thread that made it.
 pub struct Ring {
     // Dropped by hand, in this order: requests first, memory last (1).
     io: ManuallyDrop<IoUring>,
     buffers: ManuallyDrop<Buffers>,
+    runs: ManuallyDrop<Runs>,
     receive_shape: Box<libc::msghdr>,
     completions: Box<[MaybeUninit<cqueue::Entry>]>,
     reaped: Range<usize>,
@@ -34,7 +38,13 @@ pub struct Ring {
 }
 
 const BUFFER_GROUP: u16 = 0;
-const NAME_BYTES: u32 = 32;
+
+/// Room for the source, the size of a `sockaddr_in6`, and for one control message with an `int`, a
+/// segment's size. With the 16 bytes of lengths before them that makes the headroom.
+const NAME_BYTES: usize = RawAddress::BYTES_MAX;
+const CONTROL_BYTES: usize = 20;
+const _: () = assert!(16 + NAME_BYTES + CONTROL_BYTES == HEADROOM_BYTES);
+
 const REAP_MAX: usize = 256;
 const CANCEL_WAIT_SECS: u64 = 2;
 
@@ -57,11 +67,12 @@ impl Ring {
             .setup_cqsize(config.completions)
             .build(config.submissions)
             .map_err(failed("io_uring_setup"))?;
-        let buffers = Buffers::new(
-            config.receive_buffers,
-            config.reply_buffers,
-            config.buffer_bytes,
-        )
+        let buffers = Buffers::new(Sizes {
+            receive: config.receive_buffers,
+            receive_bytes: config.buffer_bytes,
+            reply: config.reply_buffers,
+            reply_bytes: config.reply_bytes,
+        })
         .map_err(failed("mapping packet buffers"))?;
         // SAFETY: the ring's memory is page-aligned, `ring_entries` long, zeroed, and stays mapped
         // until `io` is closed (1).
@@ -77,6 +88,7 @@ impl Ring {
         Ok(Self {
             io: ManuallyDrop::new(io),
             buffers: ManuallyDrop::new(buffers),
+            runs: ManuallyDrop::new(Runs::new(config.runs)),
             receive_shape: Box::new(receive_shape()),
             completions: Box::new_uninit_slice(REAP_MAX),
             reaped: 0..0,
@@ -106,11 +118,12 @@ impl Ring {
     pub fn receive(&mut self, via: Via, token: OpToken) -> bool {
         let shape: *const libc::msghdr = &raw const *self.receive_shape;
         let entry = match via {
-            Via::Registered(index) => {
-                opcode::RecvMsgMulti::new(Fixed(index), shape, BUFFER_GROUP).build()
-            }
-            Via::Descriptor(fd) => opcode::RecvMsgMulti::new(Fd(fd), shape, BUFFER_GROUP).build(),
-        };
+            Via::Registered(index) => opcode::RecvMsgMulti::new(Fixed(index), shape, BUFFER_GROUP),
+            Via::Descriptor(fd) => opcode::RecvMsgMulti::new(Fd(fd), shape, BUFFER_GROUP),
+        }
+        // Says of what is cut how long it was.
+        .flags(libc::MSG_TRUNC as u32)
+        .build();
         // SAFETY: `receive_shape` is boxed, never changed, and lives as long as the ring; the
         // buffers are the kernel's by the provided ring (2, 4).
         unsafe { self.push(&entry.user_data(token.to_user_data())) }
@@ -143,7 +156,7 @@ impl Ring {
     ///
     /// # Errors
     /// The buffer comes back when the submission queue is full even after a submission, or when it
-    /// is of another ring.
+    /// is shared or of another ring.
     pub fn send(
         &mut self,
         via: Via,
@@ -177,6 +190,50 @@ impl Ring {
             Some(buffer) => Err(buffer),
             None => Ok(()),
         }
+    }
+
+    /// Sends a run and takes it until [`Completion::RunSent`]. `owner` names the sender, and comes
+    /// back with the run. Refused at once when the socket's send queue is full, as in
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    /// The run comes back when the submission queue is full even after a submission, or when it is
+    /// empty, names bytes outside a buffer, or is of another ring.
+    pub fn send_run(
+        &mut self,
+        via: Via,
+        run: Run,
+        to: &SocketAddr,
+        owner: OpToken,
+    ) -> Result<(), Run> {
+        let (slot, message) = self.runs.launch(run, &mut self.buffers, to, owner)?;
+        let token = OpToken::new(OpKind::Run, u32::from(slot), 0);
+        let entry = match via {
+            Via::Registered(index) => opcode::SendMsg::new(Fixed(index), message),
+            Via::Descriptor(fd) => opcode::SendMsg::new(Fd(fd), message),
+        }
+        .flags(libc::MSG_DONTWAIT as u32)
+        .build();
+        // SAFETY: the message, and what it points at beside packet memory, lies in the run's box,
+        // which stays in its slot, unused, until the completion; the parts of buffers are inside
+        // the mapping and stay as they are until then (1, 2, 4, 7).
+        if unsafe { self.push(&entry.user_data(token.to_user_data())) } {
+            return Ok(());
+        }
+        match self.runs.land(u32::from(slot), &mut self.buffers) {
+            Some(run) => Err(run),
+            None => Ok(()),
+        }
+    }
+
+    /// An empty run, if there is one to spare.
+    pub fn take_run(&mut self) -> Option<Run> {
+        self.runs.take()
+    }
+
+    /// Ends the use of a run and of the buffers in it.
+    pub fn give_back_run(&mut self, run: Run) {
+        self.runs.give_back(run, &mut self.buffers);
     }
 
     /// Hands everything queued to the kernel and waits for a completion or the timeout; one system
@@ -245,10 +302,14 @@ impl Ring {
         let bytes = self.buffers.bytes(buffer).get(..filled)?;
         let message = RecvMsgOut::parse(bytes, &self.receive_shape).ok()?;
         let source = RawAddress::parse(message.name_data())?;
+        let sent_bytes = message.incoming_payload_len() as usize;
         Some(Datagram {
             source,
             payload: HEADROOM_BYTES..HEADROOM_BYTES + message.payload_data().len(),
             truncated: message.is_payload_truncated(),
+            segment: run::received_segment(message.control_data())
+                .filter(|segment| *segment < sent_bytes),
+            sent_bytes,
         })
     }
 
@@ -258,9 +319,21 @@ impl Ring {
         self.buffers.bytes(buffer)
     }
 
-    /// The whole buffer, for writing.
+    /// The whole buffer, for writing; empty while it has another holder.
     pub fn bytes_mut(&mut self, buffer: &mut Buffer) -> &mut [u8] {
         self.buffers.bytes_mut(buffer)
+    }
+
+    /// One more holder of a buffer, for another part of it; it is free when all have given it back.
+    /// `None` when it is of another ring.
+    pub fn share(&mut self, buffer: &Buffer) -> Option<Buffer> {
+        self.buffers.share(buffer)
+    }
+
+    /// Whether the buffer has no other holder and may be written.
+    #[must_use]
+    pub fn is_sole(&self, buffer: &Buffer) -> bool {
+        self.buffers.is_sole(buffer)
     }
 
     /// Whether the buffer came from [`take_reply`](Self::take_reply).
@@ -279,7 +352,7 @@ impl Ring {
         self.buffers.give_back(buffer);
     }
 
-    /// The largest payload that can be received or sent, in bytes.
+    /// The largest payload that any buffer holds with room for a prefix and padding, in bytes.
     #[must_use]
     pub fn payload_max(&self) -> usize {
         self.buffers.payload_max()
@@ -327,6 +400,15 @@ impl Ring {
                     tag,
                     result,
                 })
+            }
+            OpKind::Run => {
+                let run = self.runs.land(token.slot, &mut self.buffers)?;
+                let result = if entry.result() < 0 {
+                    Err(errno_of(entry))
+                } else {
+                    Ok(())
+                };
+                Some(Completion::RunSent { run, result })
             }
             OpKind::Poll => Some(Completion::Readable { token, armed }),
             OpKind::Cancel => None,
@@ -383,11 +465,12 @@ impl Drop for Ring {
             // and a listener's port would still be taken when its process starts again.
             let _none_registered = self.io.submitter().unregister_files();
         }
-        // SAFETY: neither field is used again; both are dropped once, here. The memory goes only
+        // SAFETY: no field is used again; each is dropped once, here. The memory goes only
         // when the kernel has confirmed that no request is left to use it (1).
         unsafe {
             ManuallyDrop::drop(&mut self.io);
             if quiet {
+                ManuallyDrop::drop(&mut self.runs);
                 ManuallyDrop::drop(&mut self.buffers);
             }
         }
@@ -410,7 +493,8 @@ fn errno_of(entry: &cqueue::Entry) -> Errno {
 fn receive_shape() -> libc::msghdr {
     // SAFETY: all zeros is a valid `msghdr`: null pointers and zero lengths.
     let mut shape: libc::msghdr = unsafe { std::mem::zeroed() };
-    shape.msg_namelen = NAME_BYTES;
+    shape.msg_namelen = NAME_BYTES as u32;
+    shape.msg_controllen = CONTROL_BYTES as _;
     shape
 }
 

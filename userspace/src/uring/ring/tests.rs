@@ -12,6 +12,8 @@ fn ring(receive_buffers: u16, buffer_bytes: usize) -> Ring {
         receive_buffers,
         reply_buffers: 4,
         buffer_bytes,
+        reply_bytes: buffer_bytes,
+        runs: 2,
     })
     .unwrap()
 }
@@ -190,7 +192,14 @@ fn more_sends_than_submission_entries_all_leave() {
         let Completion::Received { buffer, .. } = completion else {
             panic!("{completion:?}")
         };
-        ring.send(index_of_inside, buffer, 48..49, &to, 0).unwrap();
+        ring.send(
+            index_of_inside,
+            buffer,
+            HEADROOM_BYTES..HEADROOM_BYTES + 1,
+            &to,
+            0,
+        )
+        .unwrap();
     }
     let sent = completions(&mut ring, 30);
     assert!(
