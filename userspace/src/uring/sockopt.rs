@@ -115,6 +115,13 @@ fn set_option<T: Copy>(
     }
 }
 
+/// Leaves the checksum out of what an IPv4 socket sends, on which the kernel refuses runs.
+#[cfg(test)]
+pub(crate) fn no_checksums(socket: &impl AsFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, &on)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

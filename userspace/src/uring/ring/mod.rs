@@ -499,4 +499,6 @@ fn receive_shape() -> libc::msghdr {
 }
 
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use super::*;
 
 const SLOT: u32 = 3;
 
-fn ring(receive_buffers: u16, buffer_bytes: usize) -> Ring {
+pub(super) fn ring(receive_buffers: u16, buffer_bytes: usize) -> Ring {
     Ring::new(&RingConfig {
         submissions: 8,
         completions: 64,
@@ -18,11 +18,11 @@ fn ring(receive_buffers: u16, buffer_bytes: usize) -> Ring {
     .unwrap()
 }
 
-fn receive_token() -> OpToken {
+pub(super) fn receive_token() -> OpToken {
     OpToken::new(OpKind::Receive, SLOT, 1)
 }
 
-fn pair() -> (UdpSocket, UdpSocket) {
+pub(super) fn pair() -> (UdpSocket, UdpSocket) {
     let inside = UdpSocket::bind("127.0.0.1:0").unwrap();
     let outside = UdpSocket::bind("127.0.0.1:0").unwrap();
     outside
@@ -32,7 +32,7 @@ fn pair() -> (UdpSocket, UdpSocket) {
 }
 
 /// Waits at most a second for `wanted` completions.
-fn completions(ring: &mut Ring, wanted: usize) -> Vec<Completion> {
+pub(super) fn completions(ring: &mut Ring, wanted: usize) -> Vec<Completion> {
     let mut seen = Vec::new();
     for _ in 0..100 {
         while let Some(completion) = ring.next_completion() {
