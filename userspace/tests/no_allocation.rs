@@ -15,6 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use turnpike::config::Config;
 use turnpike::host::Host;
 use turnpike::probe::Caller;
@@ -24,6 +25,8 @@ use turnpike_types::{AddressFamily, PeerAddr};
 const PATIENCE: Duration = Duration::from_secs(5);
 const WARM_UP: usize = 3_000;
 const PACKETS: usize = 20_000;
+const RUNS: usize = 500;
+const RUN_LENGTH: usize = 8;
 const CONFIG: &str = r#"
 anonymous = true
 [[listen]]
@@ -95,6 +98,7 @@ fn relayed_packet_allocates_nothing() {
     let indication = Call::new(&relay, false);
     for call in [&channel, &indication] {
         call.ping_pong(WARM_UP);
+        call.ping_pong_runs(RUNS);
         // The control: a new allocation must be seen, or the count below would prove nothing.
         COUNTS.store(true, Ordering::Relaxed);
         let more = Call::new(&relay, true);
@@ -103,11 +107,13 @@ fn relayed_packet_allocates_nothing() {
         drop(more);
         COUNTS.store(true, Ordering::Relaxed);
         call.ping_pong(PACKETS);
+        call.ping_pong_runs(RUNS);
         COUNTS.store(false, Ordering::Relaxed);
         assert_eq!(ALLOCATIONS.swap(0, Ordering::Relaxed), 0);
     }
     let last = relay.stop().unwrap();
-    assert_eq!(last.packets(), 4 * (WARM_UP + PACKETS) as u64);
+    let in_runs = 2 * RUNS * RUN_LENGTH;
+    assert_eq!(last.packets(), 4 * (WARM_UP + PACKETS + in_runs) as u64);
     assert_eq!(last.dropped(), 0);
 }
 
@@ -143,6 +149,30 @@ impl Call {
             relayed,
             message,
         }
+    }
+
+    /// As [`ping_pong`](Self::ping_pong), several datagrams at a time, sent by one call.
+    fn ping_pong_runs(&self, count: usize) {
+        let mut buffer = [0; 512];
+        let message = self.message.repeat(RUN_LENGTH);
+        let payload = [7; 172].repeat(RUN_LENGTH);
+        let cut = |socket: &UdpSocket, segment: usize| {
+            setsockopt(socket, sockopt::UdpGsoSegment, &(segment as i32)).unwrap();
+        };
+        cut(self.caller.socket(), self.message.len());
+        cut(&self.peer, 172);
+        for _ in 0..count {
+            self.caller.socket().send(&message).unwrap();
+            for _ in 0..RUN_LENGTH {
+                assert_eq!(self.peer.recv(&mut buffer).unwrap(), 172);
+            }
+            self.peer.send_to(&payload, self.relayed).unwrap();
+            for _ in 0..RUN_LENGTH {
+                assert!(self.caller.socket().recv(&mut buffer).unwrap() > 172);
+            }
+        }
+        cut(self.caller.socket(), 0);
+        cut(&self.peer, 0);
     }
 
     fn ping_pong(&self, count: usize) {
