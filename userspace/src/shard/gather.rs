@@ -192,3 +192,76 @@ fn send_now(
 pub(super) fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use turnpike_turn::forward::{Forwarder, ForwarderConfig};
+    use turnpike_types::ServerAddr;
+
+    use super::*;
+    use crate::entropy::SystemEntropy;
+    use crate::uring::{Completion, Head, RingConfig, no_checksums};
+
+    #[test]
+    fn refused_run_is_sent_datagram_by_datagram_and_later_ones_are_not_gathered() {
+        let config = ForwarderConfig {
+            entries_max: 1,
+            services: Vec::new(),
+            relay_map: Vec::new(),
+        };
+        let forwarder = Forwarder::new(config, &mut SystemEntropy::new().unwrap());
+        let ring = Ring::new(&RingConfig::default()).unwrap();
+        let mut lane = SocketLane::new(ring, forwarder);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let socket = super::super::open::listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        // The kernel makes no runs without checksums.
+        no_checksums(&socket).unwrap();
+        let via = Via::of(&socket);
+        let server = ServerAddr(socket.local_addr().unwrap().as_socket().unwrap());
+        lane.add_listener(server, via, socket);
+        let to = peer.local_addr().unwrap();
+        let route = Route { slot: 0, via, to };
+        for _ in 0..2 {
+            for number in 1..=3_u8 {
+                let mut buffer = lane.ring.take_reply().unwrap();
+                lane.ring.bytes_mut(&mut buffer)[..4].fill(number);
+                let part = Part {
+                    buffer,
+                    range: 0..4,
+                    head: Head::EMPTY,
+                    padding: 0,
+                    tag: 4 << 1,
+                };
+                lane.send(route, part);
+            }
+            lane.send_gathered();
+            lane.ring
+                .submit_and_wait(Some(Duration::from_secs(1)))
+                .unwrap();
+            while let Some(completion) = lane.ring.next_completion() {
+                match completion {
+                    Completion::RunSent { run, result } => lane.run_sent(run, result),
+                    Completion::Sent {
+                        buffer,
+                        tag,
+                        result,
+                    } => lane.sent(buffer, tag, result),
+                    other => panic!("{other:?}"),
+                }
+            }
+            for number in 1..=3_u8 {
+                let mut got = [0; 8];
+                assert_eq!(peer.recv(&mut got).unwrap(), 4);
+                assert_eq!(got[..4], [number; 4]);
+            }
+            assert!(!lane.sockets.takes_run(0, 4));
+        }
+        // Alone, what is in a reply's buffer counts as a reply.
+        assert_eq!(lane.counters.to_peer_packets, 3);
+        assert_eq!(lane.counters.to_peer_bytes, 12);
+    }
+}

@@ -20,6 +20,8 @@ pub use ring::{
     Completion, Datagram, Head, PADDING_MAX, Part, RUN_BYTES_MAX, RUN_PARTS_MAX, Ring, RingConfig,
     RingError, Run, Via,
 };
+#[cfg(test)]
+pub(crate) use sockopt::no_checksums;
 pub use sockopt::{
     FragmentPolicy, filter_icmp_errors, receive_drops, receive_runs, set_fragment_policy,
 };

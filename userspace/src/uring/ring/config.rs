@@ -29,6 +29,9 @@ const RECEIVE_BYTES: usize = 65_664;
 /// Room for a datagram of a 9,000-byte MTU and more, as single datagrams are bounded by.
 const REPLY_BYTES: usize = 10_304;
 
+/// 32 MiB to receive into, 5 MiB to write into and 1.5 MiB of runs. A buffer is away for two turns of
+/// the loop; when none is left, packets wait in their socket's queue. Over loopback, 2,048 buffers to
+/// receive into relayed single packets of 200 clients no cheaper than 512.
 impl Default for RingConfig {
     fn default() -> Self {
         Self {
