@@ -62,6 +62,9 @@ pub struct Config {
     /// The SOFTWARE value in replies to authenticated Allocate and Refresh requests; none unless
     /// set.
     pub software: Option<String>,
+    /// Whether channel numbers from 0x5000 to 0x7FFF, which RFC 8656 took back, may be bound: clients
+    /// made for RFC 5766 draw them. Not unless set.
+    pub legacy_channels: bool,
     /// Whether the lanes can send with the DF bit set. If not, DONT-FRAGMENT is answered with 420.
     pub dont_fragment: bool,
 }
@@ -84,6 +87,7 @@ impl Default for Config {
             services: Vec::new(),
             redirect: None,
             software: None,
+            legacy_channels: false,
             dont_fragment: true,
         }
     }
