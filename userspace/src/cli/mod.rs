@@ -128,7 +128,12 @@ mod tests {
     #[test]
     fn help_names_each_command_and_the_log_variable() {
         let help = command_line().render_long_help().to_string();
-        for word in ["turnpike run", "turnpike check", "config example", LOG_VARIABLE] {
+        for word in [
+            "turnpike run",
+            "turnpike check",
+            "config example",
+            LOG_VARIABLE,
+        ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
     }

@@ -141,7 +141,10 @@ fn listen(text: &str) -> Result<ListenAddress, String> {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.parse::<IpAddr>() {
-        Ok(ip) => format!("`{text}` lacks a port; write \"{}\"", SocketAddr::new(ip, 9_641)),
+        Ok(ip) => format!(
+            "`{text}` lacks a port; write \"{}\"",
+            SocketAddr::new(ip, 9_641)
+        ),
         Err(_) => format!(
             "`{text}` is not an address; write \"192.0.2.1:3478\" or \"[2001:db8::1]:3478\""
         ),
@@ -193,7 +196,9 @@ fn transport(text: &str) -> Result<Transport, String> {
         "udp" => Ok(Transport::Udp),
         "tcp" => Ok(Transport::Tcp),
         "tls" => Ok(Transport::Tls),
-        "dtls" => Err("`dtls` is not in this version, which listens on udp, tcp and tls".to_owned()),
+        "dtls" => {
+            Err("`dtls` is not in this version, which listens on udp, tcp and tls".to_owned())
+        }
         _ => Err(not_one_of(text, "a transport", &["udp", "tcp", "tls"])),
     }
 }

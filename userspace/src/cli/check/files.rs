@@ -20,7 +20,11 @@ pub(super) fn certificate(config: &Config) -> Result<Option<String>, Failure> {
     let Some(tls) = &config.tls else {
         return Ok(None);
     };
-    if config.listen.iter().all(|it| it.transport != Transport::Tls) {
+    if config
+        .listen
+        .iter()
+        .all(|it| it.transport != Transport::Tls)
+    {
         return Ok(Some("not used: no listener has transport tls".to_owned()));
     }
     has_pem("tls.certificate", &tls.certificate, "CERTIFICATE-----")?;
@@ -54,7 +58,11 @@ fn has_pem(key: &str, path: &Path, mark: &str) -> Result<(), Failure> {
     if text.contains(mark) {
         Ok(())
     } else {
-        Err(unusable(key, path, &format!("it has no PEM block that ends in {mark}")))
+        Err(unusable(
+            key,
+            path,
+            &format!("it has no PEM block that ends in {mark}"),
+        ))
     }
 }
 

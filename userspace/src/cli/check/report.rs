@@ -40,7 +40,12 @@ impl Report {
             }
         }
         let ports = &config.relay.ports;
-        writeln!(out, "  relays on   ports {} to {}", ports.start(), ports.end())?;
+        writeln!(
+            out,
+            "  relays on   ports {} to {}",
+            ports.start(),
+            ports.end()
+        )?;
         writeln!(out, "  lets in     {}", self.clients())?;
         if let Some(database) = &self.database {
             writeln!(out, "  database    {database}")?;

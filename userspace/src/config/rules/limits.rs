@@ -13,8 +13,7 @@ const LIFETIME: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 86_400);
 const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(300);
-const IDLE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(86_400);
+const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 /// Some packets of a call at least.
 const WRITE_QUEUE: RangeInclusive<u64> = 16 << 10..=64 << 20;
 /// Channel numbers are 0x4000 to 0x4FFF (RFC 8656 section 12).
@@ -32,7 +31,11 @@ pub(super) fn limits(limits: raw::Limits) -> Result<LimitsConfig, Refusal> {
         lifetime_max: lifetime(limits.lifetime_max)?,
         allocation_rate: RateLimit {
             packets_per_second: positive(limits.allocation_packets_per_second)?,
-            bytes_per_second: size(limits.allocation_bytes_per_second, &(1..=u64::MAX), NO_LIMIT)?,
+            bytes_per_second: size(
+                limits.allocation_bytes_per_second,
+                &(1..=u64::MAX),
+                NO_LIMIT,
+            )?,
         },
         user_rate: RateLimit {
             packets_per_second: positive(limits.user_packets_per_second)?,

@@ -33,7 +33,9 @@ pub(super) fn listeners(
             let (transport, address) = (other.transport, other.address);
             return refuse(
                 span,
-                format!("{transport} listens on {address} already; tcp and tls need ports of their own"),
+                format!(
+                    "{transport} listens on {address} already; tcp and tls need ports of their own"
+                ),
             );
         }
         if address.ip().is_multicast() {

@@ -12,7 +12,10 @@ use super::{Refusal, refuse};
 
 const RELAY_ADDRESSES_MAX: usize = 64;
 
-pub(super) fn addresses(relay: raw::Relay, listen: &[ListenConfig]) -> Result<RelayConfig, Refusal> {
+pub(super) fn addresses(
+    relay: raw::Relay,
+    listen: &[ListenConfig],
+) -> Result<RelayConfig, Refusal> {
     let mut addresses: Vec<RelayAddress> = Vec::new();
     for address in relay.addresses {
         let span = address.span();

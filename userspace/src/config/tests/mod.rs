@@ -331,7 +331,12 @@ fn wrong_values_are_refused_where_they_stand() {
             10,
             "did you mean \"json\"?",
         ),
-        ("anonymous = true\n[metrics]\n", 2, 1, "`address` is missing"),
+        (
+            "anonymous = true\n[metrics]\n",
+            2,
+            1,
+            "`address` is missing",
+        ),
     ] {
         let error = Config::parse(text).unwrap_err();
         assert_eq!(error.line_column(), Some((line, column)), "{text}\n{error}");

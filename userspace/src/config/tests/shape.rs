@@ -45,7 +45,11 @@ fn example_names_and_explains_every_key_of_the_schema() {
             assert!(key.default.or(key.example).is_some(), "{path}");
             keys += 1;
         }
-        assert!(section.about.len() > 20, "{} is not explained", section.name);
+        assert!(
+            section.about.len() > 20,
+            "{} is not explained",
+            section.name
+        );
     }
     assert!(keys > 40, "{keys}");
 }
@@ -56,7 +60,10 @@ fn schema_refuses_unknown_keys_and_knows_what_is_needed() {
     assert_eq!(schema["additionalProperties"], false);
     let listen = &schema["properties"]["listen"]["items"];
     assert_eq!(listen["additionalProperties"], false);
-    assert_eq!(listen["required"], serde_json::json!(["transport", "address"]));
+    assert_eq!(
+        listen["required"],
+        serde_json::json!(["transport", "address"])
+    );
     let transports = serde_json::json!(["udp", "tcp", "tls"]);
     assert_eq!(listen["properties"]["transport"]["enum"], transports);
     assert_eq!(schema["properties"]["realm"]["type"], "string");
@@ -74,7 +81,10 @@ fn defaults_of_the_schema_are_those_of_the_engine() {
     let engine = server::Config::default();
     let limits = engine.limits;
     assert_eq!(default("limits.allocations"), limits.allocations);
-    assert_eq!(default("limits.allocations_per_user"), limits.allocations_per_user);
+    assert_eq!(
+        default("limits.allocations_per_user"),
+        limits.allocations_per_user
+    );
     assert_eq!(
         default("limits.permissions_per_allocation"),
         limits.permissions_per_allocation
@@ -84,7 +94,10 @@ fn defaults_of_the_schema_are_those_of_the_engine() {
         limits.channels_per_allocation
     );
     assert_eq!(lifetime("limits.lifetime"), engine.lifetimes.allocation);
-    assert_eq!(lifetime("limits.lifetime_max"), engine.lifetimes.allocation_max);
+    assert_eq!(
+        lifetime("limits.lifetime_max"),
+        engine.lifetimes.allocation_max
+    );
     assert_eq!(lifetime("auth.nonce_lifetime"), engine.nonce_lifetime);
     assert_eq!(default("peers.min_port"), engine.peers.min_port);
     let ports = format!("{}-{}", RELAY_PORTS.start(), RELAY_PORTS.end());
