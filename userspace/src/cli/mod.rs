@@ -1,7 +1,10 @@
-//! The command line.
+//! The command line: which commands there are. Each has its arguments in its own file.
 
 mod banner;
 mod check;
+mod completions;
+mod config;
+mod man;
 mod run;
 mod signals;
 mod status;
@@ -10,7 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// The environment variable that sets what is logged.
@@ -26,6 +29,8 @@ const LOG_VARIABLE: &str = "TURNPIKE_LOG";
     after_long_help = "First steps:\n  \
         turnpike run                     start with no configuration: addresses are picked, a user is\n                                   \
         made, and a line to paste into a browser's iceServers is printed\n  \
+        turnpike config example > turnpike.toml\n                                   \
+        a configuration with every key explained, to begin from\n  \
         turnpike check turnpike.toml     say whether a configuration is good, and what it means\n  \
         turnpike run --config turnpike.toml\n\n\
         Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug",
@@ -49,14 +54,16 @@ enum Command {
     )]
     Run(RunArgs),
     /// Say whether a configuration file is good, without starting anything
-    #[command(
-        long_about = "Say whether a configuration file is good, without starting anything. \
-        A mistake is shown with its line, its column and what to write instead; exit status 1."
-    )]
-    Check {
-        /// The file to check
-        file: PathBuf,
-    },
+    #[command(long_about = check::LONG_ABOUT, after_help = check::EXAMPLES)]
+    Check(check::Args),
+    /// Print the configuration file's schema, or an example of it
+    Config(config::Args),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Args),
+    /// Write the manual pages
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,12 +89,16 @@ pub fn main() -> ExitCode {
         // It would say so on stderr, and panic where that is what cannot be written.
         .log_internal_errors(false)
         .init();
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        Command::Run(args) => run::run(args.config.as_deref(), args.port),
-        Command::Check { file } => check::check(&file),
+        Command::Run(args) => run::run(args.config.as_deref(), args.port).map(done),
+        Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args).map(done),
+        Command::Completions(args) => completions::run(&args).map(done),
+        Command::Man(args) => man::run(&args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             // There is nowhere to report that stderr is closed.
             let _unheard =
@@ -97,23 +108,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, for what is written about it.
+fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// Any failure of a command: it is printed, and the status is 1.
 type Failure = Box<dyn std::error::Error>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 
     #[test]
     fn help_names_each_command_and_the_log_variable() {
-        let help = Cli::command().render_long_help().to_string();
-        for word in ["turnpike run", "turnpike check", LOG_VARIABLE] {
+        let help = command_line().render_long_help().to_string();
+        for word in [
+            "turnpike run",
+            "turnpike check",
+            "config example",
+            LOG_VARIABLE,
+        ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
     }
