@@ -130,6 +130,8 @@ pub struct RelayConfig {
     pub addresses: Vec<RelayAddress>,
     /// Relayed ports. Default 49152 to 65535.
     pub ports: RangeInclusive<u16>,
+    /// Whether channel numbers of RFC 5766 may be bound. Default false.
+    pub legacy_channels: bool,
 }
 
 /// `[auth]`
@@ -233,6 +235,7 @@ impl Config {
             relay: RelayConfig {
                 addresses: Vec::new(),
                 ports: RELAY_PORTS,
+                legacy_channels: false,
             },
             auth: AuthConfig {
                 users: vec![(user.to_owned(), Secret::new(password))],

@@ -88,6 +88,9 @@ pub(super) struct Relay {
     /// Relayed ports, from 1024. Keep them out of net.ipv4.ip_local_port_range.
     #[schemars(extend("default" = "49152-65535"))]
     pub(super) ports: Option<At<PortsText>>,
+    /// Whether clients may bind channel numbers from 0x5000 to 0x7FFF too. RFC 8656 took them back;
+    /// old clients and coturn's turnutils_uclient draw them.
+    pub(super) legacy_channels: bool,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -117,6 +117,7 @@ impl Plan {
                 deny: peers.deny.clone(),
                 min_port: peers.min_port.unwrap_or(defaults.peers.min_port),
             },
+            legacy_channels: relay.legacy_channels,
             services: listeners.iter().map(|server| server.0).collect(),
             ..defaults
         })

@@ -52,7 +52,11 @@ pub(super) fn addresses(
         );
         return Err((ports_span, message));
     }
-    Ok(RelayConfig { addresses, ports })
+    Ok(RelayConfig {
+        addresses,
+        ports,
+        legacy_channels: relay.legacy_channels,
+    })
 }
 
 fn set_external(
