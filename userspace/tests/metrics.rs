@@ -413,6 +413,7 @@ impl Page {
             "{line}"
         );
         let labels = labels.strip_suffix('}').unwrap();
+        assert!(!sample.ends_with("{}"), "{line}");
         let keys: Vec<&str> = labels
             .split(',')
             .filter(|it| !it.is_empty())

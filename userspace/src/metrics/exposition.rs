@@ -3,7 +3,8 @@
 use std::fmt;
 
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeLabelValue,
+    LabelSetEncoder, LabelValueEncoder, MetricEncoder,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
@@ -103,19 +104,14 @@ impl Family {
 
 /// Where a family's samples go.
 pub(super) struct Samples<'a> {
-    encoder: prometheus_client::encoding::MetricEncoder<'a>,
+    encoder: MetricEncoder<'a>,
     kind: Kind,
 }
 
 impl Samples<'_> {
     /// A whole number.
     pub(super) fn add(&mut self, labels: &[(&'static str, Value)], value: u64) -> fmt::Result {
-        let labels = Labels(labels);
-        let mut encoder = self.encoder.encode_family(&labels)?;
-        match self.kind {
-            Kind::Counter => encoder.encode_counter(&value, NO_EXEMPLAR),
-            Kind::Gauge => encoder.encode_gauge(&value),
-        }
+        self.add_number(labels, &value)
     }
 
     /// Nanoseconds, shown as seconds.
@@ -124,13 +120,23 @@ impl Samples<'_> {
         labels: &[(&'static str, Value)],
         nanos: u64,
     ) -> fmt::Result {
-        let labels = Labels(labels);
-        let seconds = nanos as f64 / 1e9;
-        let mut encoder = self.encoder.encode_family(&labels)?;
-        match self.kind {
-            Kind::Counter => encoder.encode_counter(&seconds, NO_EXEMPLAR),
-            Kind::Gauge => encoder.encode_gauge(&seconds),
+        self.add_number(labels, &(nanos as f64 / 1e9))
+    }
+
+    fn add_number(
+        &mut self,
+        labels: &[(&'static str, Value)],
+        value: &(impl EncodeCounterValue + EncodeGaugeValue),
+    ) -> fmt::Result {
+        let kind = self.kind;
+        let encode = |encoder: &mut MetricEncoder<'_>| match kind {
+            Kind::Counter => encoder.encode_counter(value, NO_EXEMPLAR),
+            Kind::Gauge => encoder.encode_gauge(value),
+        };
+        if labels.is_empty() {
+            return encode(&mut self.encoder);
         }
+        encode(&mut self.encoder.encode_family(&Labels(labels))?)
     }
 }
 
