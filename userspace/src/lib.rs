@@ -7,6 +7,7 @@ pub mod config;
 pub mod credentials;
 pub mod entropy;
 pub mod host;
+pub mod metrics;
 pub mod probe;
 pub mod relay;
 pub mod shard;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use turnpike::probe::{CallError, Caller};
@@ -92,6 +93,31 @@ fn descriptor_exhaustion_is_answered_with_508_and_recovers() {
 }
 
 #[test]
+fn log_that_nobody_reads_stalls_no_call() {
+    const PIPE_BYTES: i32 = 4_096;
+    const CALLS: usize = 100;
+    let (mut unread, stderr) = std::io::pipe().unwrap();
+    fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap();
+    let mut relay = Running::start_logging_to(stderr.into(), "unread", CONFIG, None);
+    for _ in 0..CALLS {
+        let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
+        caller.unwrap().close().unwrap();
+    }
+    let (status, rest) = relay.stop(Signal::SIGTERM);
+    assert_eq!(status, Some(0));
+    assert!(
+        rest.contains(&format!("served     {CALLS} allocations")),
+        "{rest}"
+    );
+    let mut log = Vec::new();
+    unread.read_to_end(&mut log).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    // A line that does not fit waits whole.
+    assert!(log.len() > PIPE_BYTES as usize / 2, "{log}");
+    assert!(log.matches("allocation created").count() < CALLS, "{log}");
+}
+
+#[test]
 fn port_in_use_names_what_to_do() {
     let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
     let taken = (21_000..22_000).find_map(free).unwrap();
@@ -165,6 +191,12 @@ struct Running {
 
 impl Running {
     fn start(name: &str, config: &str, descriptors: Option<u32>) -> Self {
+        // As on a full disk: a log that cannot be written must end nothing.
+        let stderr = fs::File::create("/dev/full").unwrap();
+        Self::start_logging_to(stderr.into(), name, config, descriptors)
+    }
+
+    fn start_logging_to(stderr: Stdio, name: &str, config: &str, descriptors: Option<u32>) -> Self {
         let file = config_file(name, config);
         let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
         let mut child = Command::new("sh")
@@ -172,8 +204,8 @@ impl Running {
             .arg(env!("CARGO_BIN_EXE_turnpike"))
             .arg(&file.0)
             .stdout(Stdio::piped())
-            // As on a full disk: a log that cannot be written must end nothing.
-            .stderr(fs::File::create("/dev/full").unwrap())
+            .env("TURNPIKE_LOG", "debug")
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod completions;
 mod config;
+mod log;
 mod man;
 mod run;
 mod signals;
@@ -14,7 +15,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 /// The environment variable that sets what is logged.
 const LOG_VARIABLE: &str = "TURNPIKE_LOG";
@@ -80,15 +80,6 @@ struct RunArgs {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        // It would say so on stderr, and panic where that is what cannot be written.
-        .log_internal_errors(false)
-        .init();
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
         Command::Run(args) => run::run(args.config.as_deref(), args.port).map(done),

@@ -2,17 +2,20 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use turnpike_types::Entropy;
 
 use super::Failure;
 use super::banner::{self, Guest};
+use super::log::Log;
 use super::signals::StopSignals;
 use super::status::{self, StatusLine};
 use crate::config::{Config, Secret};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
+use crate::metrics::{self, Health, MetricsServer, ServeError};
 use crate::probe;
 use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
 use crate::shard::Snapshot;
@@ -47,6 +50,7 @@ pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
             (Config::embedded(&guest.name, &guest.password), Some(guest))
         }
     };
+    let log = Log::start(&config.log)?;
     let plan = Plan::new(config, &Host::look()?, port)?;
     // A name that no configured user has.
     let prober = (
@@ -60,6 +64,8 @@ pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
     note_descriptors()?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
+    let health = Arc::new(Health::new(log.lost()));
+    let _metrics = serve_metrics(&plan, &relay, &health)?;
     let mut out = io::stdout();
     banner::print(&mut out, &plan, relay.listeners(), guest.as_ref())?;
     let proofs = probe::run(
@@ -94,6 +100,21 @@ fn watch(relay: &Relay, signals: &StopSignals, first: Snapshot) -> io::Result<&'
     };
     let _unseen = line.end();
     Ok(why)
+}
+
+fn serve_metrics(
+    plan: &Plan,
+    relay: &Relay,
+    health: &Arc<Health>,
+) -> Result<Option<MetricsServer>, ServeError> {
+    let Some(config) = plan.config.metrics else {
+        return Ok(None);
+    };
+    let tally = relay.tally();
+    let source = move || vec![tally.snapshot()];
+    let server = metrics::serve(config.address, Arc::clone(health), source)?;
+    tracing::info!("metrics at http://{}/metrics", server.address());
+    Ok(Some(server))
 }
 
 fn note_descriptors() -> io::Result<()> {

@@ -119,6 +119,12 @@ impl Relay {
         self.tally.snapshot()
     }
 
+    /// Where the shard publishes its numbers.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
     /// Makes it forget a user. `false` when it does not run any more.
     pub fn remove_user(&self, name: &str) -> bool {
         self.mailbox.send(Order::RemoveUser(name.to_owned()))

@@ -70,6 +70,27 @@ impl Plan {
         })
     }
 
+    /// Where this process itself listens, which no client reaches through it: TURN, and metrics on
+    /// each address that they are served on.
+    fn services(&self, listeners: &[ServerAddr]) -> Vec<SocketAddr> {
+        let mut services: Vec<SocketAddr> = listeners.iter().map(|server| server.0).collect();
+        let Some(metrics) = self.config.metrics.map(|it| it.address) else {
+            return services;
+        };
+        if !metrics.ip().is_unspecified() {
+            services.push(metrics);
+            return services;
+        }
+        let own = self.listen.iter().map(|it| it.address.ip());
+        for ip in own.chain(self.relay.iter().map(|it| it.ip)) {
+            let service = SocketAddr::new(ip, metrics.port());
+            if !services.contains(&service) {
+                services.push(service);
+            }
+        }
+        services
+    }
+
     /// What the engine is told. `guest` is one more user, for the relay's proof of itself.
     ///
     /// # Errors
@@ -118,7 +139,7 @@ impl Plan {
                 min_port: peers.min_port.unwrap_or(defaults.peers.min_port),
             },
             legacy_channels: relay.legacy_channels,
-            services: listeners.iter().map(|server| server.0).collect(),
+            services: self.services(listeners),
             ..defaults
         })
     }
@@ -263,6 +284,24 @@ mod tests {
         );
         assert_eq!(engine.peers.min_port, 1);
         assert_eq!(engine.services, [listener.0]);
+    }
+
+    #[test]
+    fn metrics_are_a_service_on_each_address_that_serves_them() {
+        let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"\n\
+                    [relay]\naddresses = [\"127.0.0.1\", \"::1\"]";
+        let mut plan = plan(text).unwrap();
+        let listener = ServerAddr(plan.listen[0].address);
+        for (metrics, expected) in [
+            ("192.0.2.9:9641", vec!["192.0.2.9:9641"]),
+            ("[::]:9641", vec!["127.0.0.1:9641", "[::1]:9641"]),
+        ] {
+            let address = metrics.parse().unwrap();
+            plan.config.metrics = Some(crate::config::MetricsConfig { address });
+            let engine = plan.engine(&[listener], None).unwrap();
+            let expected: Vec<SocketAddr> = expected.iter().map(|it| it.parse().unwrap()).collect();
+            assert_eq!(engine.services, [&[listener.0], &expected[..]].concat());
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
+mod connection;
 mod mailbox;
 mod open;
 mod outputs;
+mod publish;
 mod socket_lane;
 mod sockets;
 mod tally;
@@ -32,11 +34,14 @@ use crate::entropy::SystemEntropy;
 use crate::uring::{
     Buffer, Completion, Datagram, OpKind, OpToken, Ring, RingConfig, RingError, Via,
 };
+use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
 
+pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
 pub use open::{icmp as open_icmp, listener as open_listener};
+pub use outputs::CLIENTS_TARGET;
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn; more wait for the next, so that timers are never starved.
@@ -101,6 +106,7 @@ pub struct Shard {
     unpublished: bool,
     kept: Timestamp,
     complained: Option<Timestamp>,
+    noted: Noted,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
     scratch: Box<[u8]>,
@@ -153,6 +159,7 @@ impl Shard {
             unpublished: false,
             kept: now,
             complained: None,
+            noted: Noted::default(),
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
         })
@@ -177,6 +184,7 @@ impl Shard {
         self.lane.settle();
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
+        self.noted.turns += 1;
         for _ in 0..COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
                 break;
@@ -196,6 +204,8 @@ impl Shard {
         }
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
+            // Old numbers mean that the loop hangs.
+            self.unpublished = true;
             self.lane.sockets.revive();
             self.server.set_wall_clock(self.now, clock::unix_seconds());
             self.drain();
@@ -361,33 +371,5 @@ impl Shard {
             }
         }
         true
-    }
-
-    fn publish(&mut self) {
-        self.published = self.now;
-        self.unpublished = false;
-        self.lane.count_listeners_drops();
-        let decided = self.lane.forwarder.counters();
-        let judged = self.server.counters();
-        let lane = &self.lane.counters;
-        let mut drops = lane.drops;
-        let mut taken = decided.passed;
-        for (place, reason) in drops.iter_mut().zip(DropReason::ALL) {
-            *place += decided.dropped(reason) + judged.dropped(reason);
-            taken = taken.saturating_sub(judged.dropped(reason));
-        }
-        self.tally.publish(&Snapshot {
-            allocations: self.server.allocations() as u64,
-            allocations_total: judged.allocations_created,
-            to_peer_packets: lane.to_peer_packets,
-            to_peer_bytes: lane.to_peer_bytes,
-            to_client_packets: lane.to_client_packets,
-            to_client_bytes: lane.to_client_bytes,
-            received: decided.received() + lane.refused,
-            passed: taken,
-            drops,
-            replies_lost: lane.replies_lost + judged.replies_lost,
-            commands_failed: lane.commands_failed,
-        });
     }
 }

@@ -21,6 +21,7 @@ use turnpike_types::{
     EntryKey, FiveTuple, RelayedAddr, ServerAddr, Timestamp,
 };
 
+use super::connection::ConnectionCounters;
 use super::open;
 use super::sockets::{Role, Sockets};
 use crate::uring::{
@@ -45,6 +46,9 @@ pub(super) struct LaneCounters {
     pub(super) drops: [u64; DropReason::ALL.len()],
     pub(super) replies_lost: u64,
     pub(super) commands_failed: u64,
+    /// Packets handed to the shard whose they were.
+    pub(super) hopped: u64,
+    pub(super) connections: ConnectionCounters,
 }
 
 #[derive(Clone, Copy, Debug)]
