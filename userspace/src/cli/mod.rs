@@ -2,9 +2,12 @@
 
 mod banner;
 mod check;
+mod database;
 mod run;
+mod secret;
 mod signals;
 mod status;
+mod user;
 
 use std::io;
 use std::path::PathBuf;
@@ -57,6 +60,10 @@ enum Command {
         /// The file to check
         file: PathBuf,
     },
+    /// Add, remove and list users of the database; a running relay follows within seconds
+    User(user::UserArgs),
+    /// Add, remove and list shared secrets of the database; a running relay follows within seconds
+    Secret(secret::SecretArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +92,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args.config.as_deref(), args.port),
         Command::Check { file } => check::check(&file),
+        Command::User(args) => user::user(args),
+        Command::Secret(args) => secret::secret(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
