@@ -1,7 +1,7 @@
 //! What `turnpike user` and `turnpike secret` share: which database, which realm, and how a password
 //! comes in without ever being an argument.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ use crate::entropy::SystemEntropy;
 const FILE_NAME: &str = "turnpike.db";
 
 /// Bytes read of a password or secret; what is longer is refused, not cut.
-const LINE_BYTES_MAX: u64 = 4_096;
+const LINE_BYTES_MAX: usize = 4_096;
 
 /// What Ctrl-C sends.
 const INTERRUPT: u8 = 0x03;
@@ -110,20 +110,21 @@ pub(super) fn from_terminal(what: &str, option: &str) -> Result<Secret, Failure>
     Ok(one)
 }
 
-/// Reads a line, without its end.
+/// Reads a line, without its end. Ctrl-C ends it too, for [`Hidden`] makes it a character.
 fn line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     let mut bytes = Vec::new();
-    input.take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)?;
-    if bytes.len() as u64 == LINE_BYTES_MAX {
-        return Err(format!("more than {LINE_BYTES_MAX} bytes in one line").into());
-    }
-    if bytes.contains(&INTERRUPT) {
-        return Err("given up; nothing was changed".into());
+    for byte in input.bytes() {
+        match byte? {
+            b'\n' => break,
+            INTERRUPT => return Err("given up; nothing was changed".into()),
+            _ if bytes.len() == LINE_BYTES_MAX => {
+                return Err(format!("more than {LINE_BYTES_MAX} bytes in one line").into());
+            }
+            byte => bytes.push(byte),
+        }
     }
     let text = String::from_utf8(bytes).map_err(|_| "this is not UTF-8 text")?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    Ok(Secret::new(text))
+    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(&text)))
 }
 
 /// Standard input as a terminal that does not echo, until dropped. Ctrl-C ends the line instead of
