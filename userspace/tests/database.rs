@@ -412,7 +412,7 @@ fn turnadmin(database: &Path, arguments: &[&str]) -> String {
         .arg("-b")
         .arg(database)
         .output()
-        .expect("coturn is installed by `make test`");
+        .unwrap_or_else(|error| panic!("turnadmin: {error}; `make test` installs coturn"));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
     for line in text.lines() {
