@@ -111,7 +111,7 @@ pub(super) fn from_terminal(what: &str, option: &str) -> Result<Secret, Failure>
 }
 
 /// Reads a line, without its end. Ctrl-C ends it too, for [`Hidden`] makes it a character.
-fn line(input: &mut impl BufRead) -> Result<Secret, Failure> {
+fn line(input: impl BufRead) -> Result<Secret, Failure> {
     let mut bytes = Vec::new();
     for byte in input.bytes() {
         match byte? {
