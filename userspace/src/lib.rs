@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod database;
 pub mod entropy;
 pub mod host;
 pub mod metrics;

@@ -164,6 +164,7 @@ mod tests {
                 external: Some([198, 51, 100, 7].into()),
             }],
             config: Config::embedded("u", "p"),
+            stored: crate::database::StoredCredentials::default(),
         }
     }
 

@@ -4,11 +4,14 @@ mod banner;
 mod check;
 mod completions;
 mod config;
+mod database;
 mod log;
 mod man;
 mod run;
+mod secret;
 mod signals;
 mod status;
+mod user;
 
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +67,10 @@ enum Command {
     /// Write the manual pages
     #[command(after_help = man::EXAMPLES)]
     Man(man::Args),
+    /// Add, remove and list users of the database; a running relay follows within seconds
+    User(user::UserArgs),
+    /// Add, remove and list shared secrets of the database; a running relay follows within seconds
+    Secret(secret::SecretArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -87,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args).map(done),
         Command::Completions(args) => completions::run(&args).map(done),
         Command::Man(args) => man::run(&args).map(done),
+        Command::User(args) => user::user(args).map(done),
+        Command::Secret(args) => secret::secret(args).map(done),
     };
     match result {
         Ok(status) => status,

@@ -127,7 +127,7 @@ fn note_descriptors() -> io::Result<()> {
 }
 
 /// Letters and digits that cannot be mistaken for each other.
-fn password(entropy: &mut impl Entropy) -> String {
+pub(super) fn password(entropy: &mut impl Entropy) -> String {
     const LETTERS: &[u8; 57] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
     (0..PASSWORD_CHARS)
         .filter_map(|_| LETTERS.get(entropy.below(LETTERS.len() as u32) as usize))

@@ -15,6 +15,7 @@ use socket2::Socket;
 use turnpike_types::{AddressFamily, ServerAddr};
 
 use crate::config::{ListenConfig, Secret};
+use crate::credentials::CredentialChange;
 use crate::shard::{
     self, Inbox, Listener, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally,
 };
@@ -128,6 +129,11 @@ impl Relay {
     /// Makes it forget a user. `false` when it does not run any more.
     pub fn remove_user(&self, name: &str) -> bool {
         self.mailbox.send(Order::RemoveUser(name.to_owned()))
+    }
+
+    /// Tells it of another user or secret, or of one less. `false` when it does not run any more.
+    pub fn apply(&self, change: CredentialChange) -> bool {
+        self.mailbox.send(Order::Credentials(change))
     }
 
     /// Whether its thread runs.

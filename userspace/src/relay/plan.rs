@@ -7,6 +7,7 @@ use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerP
 use turnpike_types::{ServerAddr, Transport};
 
 use crate::config::{Config, LimitsConfig, ListenConfig};
+use crate::database::StoredCredentials;
 use crate::host::Host;
 
 /// Permissions and channels that the lane has room for, an allocation on average.
@@ -21,6 +22,8 @@ pub struct Plan {
     pub relay: Vec<RelayAddress>,
     /// Everything else.
     pub config: Config,
+    /// What a database adds to the configuration's users and secrets. Empty unless set.
+    pub stored: StoredCredentials,
 }
 
 /// Why a configuration does not fit this host.
@@ -67,6 +70,7 @@ impl Plan {
             listen,
             relay,
             config,
+            stored: StoredCredentials::default(),
         })
     }
 
@@ -110,6 +114,9 @@ impl Plan {
             ..
         } = &self.config;
         let mut credentials = Credentials::new(realm);
+        for (name, keys) in &self.stored.users {
+            credentials.add_user(name, *keys)?;
+        }
         let users = auth
             .users
             .iter()
@@ -119,7 +126,7 @@ impl Plan {
                 .ok_or_else(|| PlanError::Forbidden(name.to_owned()))?;
             credentials.add_user(name, keys)?;
         }
-        for secret in &auth.secrets {
+        for secret in auth.secrets.iter().chain(&self.stored.secrets) {
             credentials.add_secret(secret.reveal().as_bytes())?;
         }
         let defaults = server::Config::default();
@@ -302,6 +309,27 @@ mod tests {
             let expected: Vec<SocketAddr> = expected.iter().map(|it| it.parse().unwrap()).collect();
             assert_eq!(engine.services, [&[listener.0], &expected[..]].concat());
         }
+    }
+
+    #[test]
+    fn stored_users_reach_the_engine_and_the_configuration_wins() {
+        let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]";
+        let mut plan = plan(text).unwrap();
+        for name in ["alice", "bob"] {
+            let keys = UserKeys::of_password(name, "r", "stored").unwrap();
+            let keys = UserKeys {
+                sha256: None,
+                ..keys
+            };
+            plan.stored.users.insert(name.to_owned(), keys);
+        }
+        plan.stored.secrets.push(crate::config::Secret::new("t"));
+        let credentials = plan.engine(&[], None).unwrap().credentials;
+        assert_eq!((credentials.users(), credentials.secrets()), (2, 2));
+        assert!(!credentials.offers_sha256());
+        plan.stored.users.remove("bob");
+        // The configuration's alice has a key that the stored one lacks.
+        assert!(plan.engine(&[], None).unwrap().credentials.offers_sha256());
     }
 
     #[test]

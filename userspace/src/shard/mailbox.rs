@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::credentials::CredentialChange;
+
 /// Orders that may wait; a sender that fills the box waits itself.
 const ORDERS_MAX: usize = 64;
 
@@ -17,6 +19,8 @@ pub enum Order {
     Publish(SyncSender<()>),
     /// Forget a user: no new allocations in its name.
     RemoveUser(String),
+    /// Another user or secret, or one less.
+    Credentials(CredentialChange),
 }
 
 /// The sender's end.

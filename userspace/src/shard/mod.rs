@@ -368,6 +368,11 @@ impl Shard {
                 Order::RemoveUser(name) => {
                     self.server.credentials_mut().remove_user(&name);
                 }
+                Order::Credentials(change) => {
+                    if let Err(error) = change.apply_to(self.server.credentials_mut()) {
+                        tracing::warn!("a change of users or secrets is not used: {error}");
+                    }
+                }
             }
         }
         true
