@@ -10,6 +10,8 @@ pub mod host;
 pub mod probe;
 pub mod relay;
 pub mod shard;
+pub mod state;
+pub mod tls;
 
 #[expect(
     unsafe_code,
