@@ -2,7 +2,10 @@
 
 mod banner;
 mod check;
+mod life_cycle;
+mod rights;
 mod run;
+mod setup;
 mod signals;
 mod status;
 
@@ -28,7 +31,8 @@ const LOG_VARIABLE: &str = "TURNPIKE_LOG";
         made, and a line to paste into a browser's iceServers is printed\n  \
         turnpike check turnpike.toml     say whether a configuration is good, and what it means\n  \
         turnpike run --config turnpike.toml\n\n\
-        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug",
+        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug\n  \
+        TURNPIKE_STATE the state folder, where --state does not name it",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -41,13 +45,18 @@ enum Command {
     /// Start the relay and show what it does until Ctrl-C
     #[command(
         long_about = "Start the relay and show what it does until Ctrl-C (or SIGTERM).\n\n\
-        Without --config it listens on every address of this host that others can reach, relays \
-        from the address of the default route, and makes one user with a random password, which \
-        it prints. On a LAN two browsers talk through it like that.\n\n\
-        It proves itself after the start: two allocations relay to each other. It needs no \
-        rights for ports from 1024; with CAP_NET_RAW it also tells clients of ICMP errors."
+        Without --config it listens over UDP, TCP and TLS on every address of this host that \
+        others can reach, relays from the address of the default route, and makes one user with a \
+        random password and a certificate, which it keeps in a state folder. It prints what a \
+        browser or any TURN client needs; on a LAN two browsers talk through it like that.\n\n\
+        It proves itself after the start: over each transport, two allocations relay to each \
+        other. It needs no rights for ports from 1024; with CAP_NET_RAW it also tells clients of \
+        ICMP errors.\n\n\
+        Signals: SIGINT (Ctrl-C) and SIGTERM refuse new allocations and end it when the last one \
+        is gone, or after [runtime] drain (10 s); a second one ends it at once. SIGHUP reads the \
+        certificate again, and nothing else; it is also read when its files change."
     )]
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Say whether a configuration file is good, without starting anything
     #[command(
         long_about = "Say whether a configuration file is good, without starting anything. \
@@ -57,16 +66,6 @@ enum Command {
         /// The file to check
         file: PathBuf,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// The configuration file (TOML); without it, embedded defaults are used
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The port of listeners that no configuration names
-    #[arg(long, value_name = "PORT", default_value_t = crate::config::TURN_PORT)]
-    port: u16,
 }
 
 /// Runs the command line and says how it ended.
@@ -83,7 +82,7 @@ pub fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
     let result = match cli.command {
-        Command::Run(args) => run::run(args.config.as_deref(), args.port),
+        Command::Run(args) => run::run(&args),
         Command::Check { file } => check::check(&file),
     };
     match result {

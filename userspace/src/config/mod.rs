@@ -27,6 +27,9 @@ pub use value::Secret;
 /// The port that STUN and TURN are registered for.
 pub const TURN_PORT: u16 = 3_478;
 
+/// The port that STUN and TURN over TLS are registered for.
+pub const TURNS_PORT: u16 = 5_349;
+
 /// The relayed ports of RFC 8656 section 7.2: the dynamic range.
 pub const RELAY_PORTS: RangeInclusive<u16> = 49_152..=65_535;
 

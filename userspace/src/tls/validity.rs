@@ -119,7 +119,7 @@ mod tests {
         // The second pair is beyond 2049, where the other form of time begins.
         for (from, until, expected) in [
             ((1999, 12, 31), (2025, 1, 1), (946_598_400, 1_735_689_600)),
-            ((2049, 6, 1), (2100, 3, 1), (2506_118_400, 4_107_542_400)),
+            ((2049, 6, 1), (2100, 3, 1), (2_506_118_400, 4_107_542_400)),
         ] {
             let validity = Validity::of(&made(from, until)).unwrap();
             assert_eq!((validity.from, validity.until), expected);
