@@ -12,6 +12,8 @@ pub mod metrics;
 pub mod probe;
 pub mod relay;
 pub mod shard;
+pub mod state;
+pub mod tls;
 
 #[expect(
     unsafe_code,

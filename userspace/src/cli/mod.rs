@@ -5,10 +5,13 @@ mod check;
 mod completions;
 mod config;
 mod database;
+mod life_cycle;
 mod log;
 mod man;
+mod rights;
 mod run;
 mod secret;
+mod setup;
 mod signals;
 mod status;
 mod user;
@@ -36,7 +39,8 @@ const LOG_VARIABLE: &str = "TURNPIKE_LOG";
         a configuration with every key explained, to begin from\n  \
         turnpike check turnpike.toml     say whether a configuration is good, and what it means\n  \
         turnpike run --config turnpike.toml\n\n\
-        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug",
+        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug\n  \
+        TURNPIKE_STATE the state folder, where --state does not name it",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -49,13 +53,18 @@ enum Command {
     /// Start the relay and show what it does until Ctrl-C
     #[command(
         long_about = "Start the relay and show what it does until Ctrl-C (or SIGTERM).\n\n\
-        Without --config it listens on every address of this host that others can reach, relays \
-        from the address of the default route, and makes one user with a random password, which \
-        it prints. On a LAN two browsers talk through it like that.\n\n\
-        It proves itself after the start: two allocations relay to each other. It needs no \
-        rights for ports from 1024; with CAP_NET_RAW it also tells clients of ICMP errors."
+        Without --config it listens over UDP, TCP and TLS on every address of this host that \
+        others can reach, relays from the address of the default route, and makes one user with a \
+        random password and a certificate, which it keeps in a state folder. It prints what a \
+        browser or any TURN client needs; on a LAN two browsers talk through it like that.\n\n\
+        It proves itself after the start: over each transport, two allocations relay to each \
+        other. It needs no rights for ports from 1024; with CAP_NET_RAW it also tells clients of \
+        ICMP errors.\n\n\
+        Signals: SIGINT (Ctrl-C) and SIGTERM refuse new allocations and end it when the last one \
+        is gone, or after [runtime] drain (10 s); a second one ends it at once. SIGHUP reads the \
+        certificate again, and nothing else; it is also read when its files change."
     )]
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Say whether a configuration file is good, without starting anything
     #[command(long_about = check::LONG_ABOUT, after_help = check::EXAMPLES)]
     Check(check::Args),
@@ -73,23 +82,13 @@ enum Command {
     Secret(secret::SecretArgs),
 }
 
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// The configuration file (TOML); without it, embedded defaults are used
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The port of listeners that no configuration names
-    #[arg(long, value_name = "PORT", default_value_t = crate::config::TURN_PORT)]
-    port: u16,
-}
-
 /// Runs the command line and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        Command::Run(args) => run::run(args.config.as_deref(), args.port).map(done),
+        Command::Run(args) => run::run(&args).map(done),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args).map(done),
         Command::Completions(args) => completions::run(&args).map(done),

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use turnpike_turn::RelayAddress;
 use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerPolicy, UserKeys};
-use turnpike_types::{ServerAddr, Transport};
+use turnpike_types::ServerAddr;
 
-use crate::config::{Config, LimitsConfig, ListenConfig};
+use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
 use crate::database::StoredCredentials;
 use crate::host::Host;
 
@@ -162,13 +162,7 @@ impl Plan {
 
 fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<ListenConfig> {
     if config.listen.is_empty() {
-        let chosen = host.listen_addresses().into_iter();
-        return chosen
-            .map(|ip| ListenConfig {
-                transport: Transport::Udp,
-                address: SocketAddr::new(ip, port),
-            })
-            .collect();
+        return host.listeners(port, config.tls.as_ref().map(|_| TURNS_PORT));
     }
     let mut listeners = Vec::new();
     for listen in &config.listen {
