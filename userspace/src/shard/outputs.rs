@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use turnpike_turn::server::{Event, Output};
-use turnpike_types::{Command, CommandError, Timestamp};
+use turnpike_types::{Action, Command, CommandError, Entry, Timestamp};
 
 use super::Shard;
 use crate::uring::Buffer;
@@ -47,9 +47,15 @@ impl Shard {
     }
 
     fn carry_out(&mut self, command: &Command) {
-        let Err(error) = self.lane.carry_out(self.now, &command.action) else {
+        let done = self
+            .borrow_for(&command.action)
+            .and_then(|()| self.lane.carry_out(self.now, &command.action));
+        let Err(error) = done else {
             return;
         };
+        if let Action::Install(Entry::Allocation(entry)) = &command.action {
+            self.give_back_tuple(&entry.five_tuple);
+        }
         match error {
             CommandError::PortInUse => {}
             CommandError::OutOfResources => self.complain(
@@ -63,7 +69,7 @@ impl Shard {
     }
 
     /// Logs what happened to an allocation, without addresses or names.
-    fn note(&self, event: &Event) {
+    fn note(&mut self, event: &Event) {
         match event {
             Event::AllocationCreated {
                 allocation,
@@ -73,8 +79,12 @@ impl Shard {
                 tracing::debug!(slot = allocation.slot, ?lifetime, "allocation created");
             }
             Event::AllocationEnded {
-                allocation, reason, ..
+                allocation,
+                five_tuple,
+                reason,
+                ..
             } => {
+                self.give_back_tuple(five_tuple);
                 let traffic = self.lane.forwarder.traffic(*allocation).unwrap_or_default();
                 tracing::debug!(
                     slot = allocation.slot,

@@ -6,6 +6,9 @@ use turnpike_types::DropReason;
 
 const REASONS: usize = DropReason::ALL.len();
 
+/// Numbers that only grow, beside the drops.
+const TOTALS: usize = 10;
+
 /// A shard's numbers at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -32,6 +35,8 @@ pub struct Snapshot {
     pub replies_lost: u64,
     /// Commands that the lane could not carry out.
     pub commands_failed: u64,
+    /// Clients' datagrams passed on to another shard, which counts them as received.
+    pub hopped: u64,
 }
 
 impl Snapshot {
@@ -82,7 +87,21 @@ impl Snapshot {
         result
     }
 
-    const fn totals(&self) -> [u64; 9] {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut result = *self;
+        result.allocations += other.allocations;
+        for (place, more) in result.totals_mut().into_iter().zip(other.totals()) {
+            *place += more;
+        }
+        for (place, more) in result.drops.iter_mut().zip(other.drops) {
+            *place += more;
+        }
+        result
+    }
+
+    const fn totals(&self) -> [u64; TOTALS] {
         [
             self.allocations_total,
             self.to_peer_packets,
@@ -93,10 +112,11 @@ impl Snapshot {
             self.passed,
             self.replies_lost,
             self.commands_failed,
+            self.hopped,
         ]
     }
 
-    const fn totals_mut(&mut self) -> [&mut u64; 9] {
+    const fn totals_mut(&mut self) -> [&mut u64; TOTALS] {
         [
             &mut self.allocations_total,
             &mut self.to_peer_packets,
@@ -107,6 +127,7 @@ impl Snapshot {
             &mut self.passed,
             &mut self.replies_lost,
             &mut self.commands_failed,
+            &mut self.hopped,
         ]
     }
 }
@@ -116,7 +137,7 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub struct Tally {
     allocations: AtomicU64,
-    totals: [AtomicU64; 9],
+    totals: [AtomicU64; TOTALS],
     drops: [AtomicU64; REASONS],
 }
 
@@ -169,6 +190,7 @@ mod tests {
             drops,
             replies_lost: 9,
             commands_failed: 10,
+            hopped: 11,
         }
     }
 
@@ -190,6 +212,15 @@ mod tests {
             }
         );
         assert_eq!(sample().since(&Snapshot::default()), sample());
+        let both = sample().plus(&sample());
+        assert_eq!((both.allocations, both.hopped), (2, 22));
+        assert_eq!(
+            Snapshot {
+                allocations: 1,
+                ..both.since(&sample())
+            },
+            sample()
+        );
         assert_eq!(
             sample().drops_by_reason().collect::<Vec<_>>(),
             [(DropReason::NoChannel, 4)]
