@@ -10,7 +10,7 @@ use nix::sys::termios::{
 };
 
 use super::Failure;
-use super::run::password;
+use super::setup::password;
 use crate::config::{Config, REALM, Secret};
 use crate::database::Database;
 use crate::entropy::SystemEntropy;

@@ -15,9 +15,9 @@ mod setup;
 mod signals;
 mod status;
 mod user;
+mod watch;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};

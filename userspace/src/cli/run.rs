@@ -2,19 +2,23 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use super::life_cycle::{DRAIN, LifeCycle, Step};
+use super::life_cycle::{DRAIN, LifeCycle};
+use super::log::Log;
 use super::setup::{Setup, password};
 use super::signals::Signals;
 use super::status::{self, StatusLine};
+use super::watch::Watch;
 use super::{Failure, banner, rights};
 use crate::config::{ListenConfig, Secret, TURN_PORT, TURNS_PORT};
+use crate::database::{self, Source};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
+use crate::metrics::{self, Health, MetricsServer, ServeError};
 use crate::probe::{self, ProbeError, Proof};
 use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
-use crate::shard::Snapshot;
 use crate::tls::{self, Certificates, TlsError};
 
 /// The name that the relay proves itself under; no more than the proof needs.
@@ -43,6 +47,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     // A core would hold every key and password.
     nix::sys::prctl::set_dumpable(false)?;
+    // Before any thread, which inherits what is held back.
     let signals = Signals::hold()?;
     let mut entropy = SystemEntropy::new()?;
     let host = Host::look()?;
@@ -50,19 +55,21 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         Some(file) => Setup::of_file(file, args, &host)?,
         None => Setup::embedded(args, &host, &mut entropy)?,
     };
-    let plan = Plan::new(setup.config.clone(), &host, args.port)?;
-    // A name that no configured user has.
-    let prober = (
-        format!("{PROBE}-{}", password(&mut entropy)),
-        Secret::new(password(&mut entropy)),
-    );
+    let log = Log::start(&setup.config.log)?;
+    let mut plan = Plan::new(setup.config.clone(), &host, args.port)?;
+    let source = stored_credentials(&mut plan)?;
+    let prober = prober(&mut entropy);
     let options = Options {
         guest: Some(prober.clone()),
+        tls: setup.certificates.as_ref().map(Certificates::server_config),
         ..Options::default()
     };
     let descriptors = raise_descriptor_limit()?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
+    let database = source.map(|source| follow(source, &relay)).transpose()?;
+    let health = Arc::new(Health::new(log.lost()));
+    let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = io::stdout();
     banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
@@ -79,12 +86,62 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         life: LifeCycle::new(patience),
         line: StatusLine::new(baseline),
         certificates: setup.certificates.take(),
+        database: database.as_ref(),
+        health: &health,
     };
     let why = watch.until_the_end(patience)?;
+    drop(database);
     let last = relay.stop()?;
     writeln!(out, "stopped    by {why}")?;
     status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
     Ok(out.flush()?)
+}
+
+/// Name and password that the relay proves itself under; no configured user has the name.
+fn prober(entropy: &mut SystemEntropy) -> (String, Secret) {
+    let name = format!("{PROBE}-{}", password(entropy));
+    (name, Secret::new(password(entropy)))
+}
+
+/// A database with what was read of it at the start.
+struct Stored {
+    source: Source,
+    told: Option<database::StoredCredentials>,
+}
+
+/// Reads the database, where one is configured, into the plan.
+fn stored_credentials(plan: &mut Plan) -> Result<Option<Stored>, Failure> {
+    let Some(path) = &plan.config.auth.database else {
+        return Ok(None);
+    };
+    let source = Source::new(path, &plan.config);
+    let told = source.load_at_start()?;
+    plan.stored = told.clone().unwrap_or_default();
+    Ok(Some(Stored { source, told }))
+}
+
+/// Has the relay follow its database.
+fn follow(stored: Stored, relay: &Relay) -> io::Result<database::Watch> {
+    let orders = relay.orders();
+    database::Watch::start(stored.source, stored.told, move |change| {
+        // A relay that has stopped needs no users.
+        let _all_run = orders.apply(&change);
+    })
+}
+
+fn serve_metrics(
+    plan: &Plan,
+    relay: &Relay,
+    health: &Arc<Health>,
+) -> Result<Option<MetricsServer>, ServeError> {
+    let Some(config) = plan.config.metrics else {
+        return Ok(None);
+    };
+    let numbers = relay.numbers();
+    let source = move || numbers.per_shard();
+    let server = metrics::serve(config.address, Arc::clone(health), source)?;
+    tracing::info!("metrics at http://{}/metrics", server.address());
+    Ok(Some(server))
 }
 
 /// The listeners with the ports as bound.
@@ -118,101 +175,4 @@ fn prove(
         credential,
         trust.as_ref(),
     ))
-}
-
-/// What is looked at while the relay serves.
-struct Watch<'a> {
-    relay: &'a Relay,
-    signals: &'a Signals,
-    life: LifeCycle,
-    line: StatusLine,
-    certificates: Option<Certificates>,
-}
-
-impl Watch<'_> {
-    /// Shows the numbers until it is time to end, and says why.
-    fn until_the_end(mut self, patience: Duration) -> io::Result<String> {
-        let mut why = String::new();
-        loop {
-            let signal = self.signals.wait(self.life.glance_every())?;
-            if !self.relay.is_running() {
-                "a fault".clone_into(&mut why);
-                break;
-            }
-            let step = match signal {
-                Some(signal) => self.life.signalled(signal, Instant::now()),
-                None => Step::GoOn,
-            };
-            match (step, signal) {
-                (Step::Reload, _) => reload(self.certificates.as_mut()),
-                (Step::Drain, Some(signal)) => {
-                    signal.as_str().clone_into(&mut why);
-                    self.drain(patience);
-                }
-                (Step::End, _) => {
-                    why.push_str(", at once");
-                    break;
-                }
-                _ => {}
-            }
-            let live = self.glance();
-            if self.life.glanced(live, Instant::now()) == Step::End {
-                break;
-            }
-        }
-        let _unseen = self.line.end();
-        Ok(why)
-    }
-
-    /// Refuses new allocations from now on, and says what is waited for.
-    fn drain(&self, patience: Duration) {
-        let Snapshot { allocations, .. } = self.relay.fresh_snapshot();
-        if allocations > 0 {
-            let _unseen = self.line.end();
-            let _unseen = writeln!(
-                io::stdout(),
-                "draining   {allocations} allocations live; waiting at most {} s for them to end. \
-                 Ctrl-C again ends them now",
-                patience.as_secs()
-            );
-        }
-    }
-
-    /// Looks at everything that may have changed; says how many allocations live.
-    fn glance(&mut self) -> u64 {
-        refresh(self.certificates.as_mut());
-        let now = self.relay.fresh_snapshot();
-        // Nobody may look any more, or the disk be full: that ends no call.
-        let _unseen = self.line.update(now);
-        now.allocations
-    }
-}
-
-/// Glances at the certificate's files.
-fn refresh(certificates: Option<&mut Certificates>) {
-    let Some(certificates) = certificates else {
-        return;
-    };
-    match certificates.refresh() {
-        Ok(false) => {}
-        Ok(true) => note_new(certificates),
-        Err(error) => tracing::error!("the TLS certificate stays the old one: {error}"),
-    }
-}
-
-/// Reads the certificate because somebody asked for it, who is owed an answer.
-fn reload(certificates: Option<&mut Certificates>) {
-    let Some(certificates) = certificates else {
-        return tracing::info!("SIGHUP: there is no TLS certificate to read again");
-    };
-    match certificates.reload() {
-        Ok(false) => tracing::info!("SIGHUP: the TLS certificate has not changed"),
-        Ok(true) => note_new(certificates),
-        Err(error) => tracing::error!("SIGHUP: the TLS certificate stays the old one: {error}"),
-    }
-}
-
-fn note_new(certificates: &Certificates) {
-    let until = tls::date(certificates.expires_at());
-    tracing::info!("new TLS certificate, good until {until}; connections in place keep theirs");
 }

@@ -1,9 +1,13 @@
-//! From a configuration and a host to what the shard is made of.
+//! From a configuration and a host to what the shards are made of.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use turnpike_turn::RelayAddress;
-use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerPolicy, UserKeys};
+use turnpike_turn::server::{
+    self, CredentialError, Credentials, Lifetimes, PeerPolicy, ShardSlice, UserKeys,
+};
 use turnpike_types::ServerAddr;
 
 use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
@@ -151,12 +155,38 @@ impl Plan {
         })
     }
 
-    /// How many entries the lane needs room for.
+    /// How many shards to start: `asked`, or as configured, or one a core that the process may use.
+    /// At least one, and not more than there are pairs of relayed ports to divide.
     #[must_use]
-    pub fn entries_max(&self) -> usize {
+    pub fn shards(&self, asked: Option<u16>) -> u16 {
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let shards = asked
+            .or(self.config.runtime.shards)
+            .unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX));
+        let pairs = u16::try_from(self.config.relay.ports.len() / 2).unwrap_or(u16::MAX);
+        shards.clamp(1, pairs.max(1))
+    }
+
+    /// How many entries the lane of one shard, of `shards`, needs room for.
+    #[must_use]
+    pub fn entries_max(&self, shards: u16) -> usize {
         engine_limits(&self.config.limits)
             .allocations
+            .div_ceil(usize::from(shards.max(1)))
             .saturating_mul(ENTRIES_PER_ALLOCATION)
+    }
+}
+
+/// What one shard's engine is told: its part of the ports and, rounded up, of the allocations.
+pub(super) fn share(engine: &server::Config, shard: ShardSlice) -> server::Config {
+    let shards = usize::from(shard.count.max(1));
+    server::Config {
+        shard,
+        limits: server::Limits {
+            allocations: engine.limits.allocations.div_ceil(shards),
+            ..engine.limits
+        },
+        ..engine.clone()
     }
 }
 
@@ -324,6 +354,23 @@ mod tests {
         plan.stored.users.remove("bob");
         // The configuration's alice has a key that the stored one lacks.
         assert!(plan.engine(&[], None).unwrap().credentials.offers_sha256());
+    }
+
+    #[test]
+    fn shards_are_as_asked_or_configured_and_never_more_than_pairs_of_ports() {
+        let mut plan = plan("anonymous = true\n[relay]\nports = \"50000-50007\"").unwrap();
+        plan.config.limits.allocations = Some(7);
+        assert!(plan.shards(None) >= 1);
+        plan.config.runtime.shards = Some(2);
+        assert_eq!(
+            [None, Some(3), Some(0), Some(9)].map(|it| plan.shards(it)),
+            [2, 3, 1, 4]
+        );
+        assert_eq!((plan.entries_max(1), plan.entries_max(2)), (7 * 16, 4 * 16));
+        let engine = plan.engine(&[], None).unwrap();
+        let shard = ShardSlice { index: 1, count: 2 };
+        let own = share(&engine, shard);
+        assert_eq!((own.shard, own.limits.allocations), (shard, 4));
     }
 
     #[test]

@@ -8,9 +8,12 @@
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
 mod connection;
+mod hop;
 mod mailbox;
 mod open;
+mod orders;
 mod outputs;
+mod owner;
 mod publish;
 mod socket_lane;
 mod sockets;
@@ -34,14 +37,16 @@ use crate::entropy::SystemEntropy;
 use crate::uring::{
     Buffer, Completion, Datagram, OpKind, OpToken, Ring, RingConfig, RingError, Via,
 };
+use hop::Hop;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
 
 pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
-pub use open::{icmp as open_icmp, listener as open_listener};
+pub use open::{icmp as open_icmp, listeners as open_listeners};
 pub use outputs::CLIENTS_TARGET;
+pub use owner::owner_of;
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn; more wait for the next, so that timers are never starved.
@@ -53,19 +58,24 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How fresh the published numbers are while packets flow.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
+/// Raw ICMP sockets of one shard, by family.
+pub type IcmpSockets = Vec<(AddressFamily, Socket)>;
+
 /// What a shard is made of. All sockets are bound already.
 #[derive(Debug)]
 pub struct ShardConfig {
     /// Where clients come in.
     pub listeners: Vec<Listener>,
     /// Raw ICMP sockets, by family.
-    pub icmp: Vec<(AddressFamily, Socket)>,
+    pub icmp: IcmpSockets,
     /// The engine's.
     pub engine: server::Config,
     /// How many entries the lane may hold.
     pub entries_max: usize,
     /// The ring's.
     pub ring: RingConfig,
+    /// The mailboxes of all shards, in their order; needed where there are several.
+    pub mailboxes: Vec<Mailbox>,
 }
 
 /// A bound socket that clients come in by.
@@ -98,7 +108,9 @@ pub enum ShardError {
 pub struct Shard {
     lane: SocketLane,
     server: Server<SystemEntropy>,
+    hop: Hop,
     inbox: Inbox,
+    stopping: bool,
     tally: Arc<Tally>,
     now: Timestamp,
     published: Timestamp,
@@ -130,6 +142,7 @@ impl Shard {
             },
             &mut entropy,
         );
+        let hop = Hop::new(config.engine.shard, config.mailboxes);
         let mut server = Server::new(config.engine, entropy, now)?;
         server.set_wall_clock(now, clock::unix_seconds());
         let mut ring = Ring::new(&config.ring)?;
@@ -152,7 +165,9 @@ impl Shard {
         Ok(Self {
             lane,
             server,
+            hop,
             inbox,
+            stopping: false,
             tally,
             now,
             published: now,
@@ -190,7 +205,8 @@ impl Shard {
                 break;
             };
             self.unpublished = true;
-            if !self.handle(completion) {
+            self.handle(completion);
+            if self.stopping {
                 return Ok(false);
             }
         }
@@ -207,6 +223,7 @@ impl Shard {
             // Old numbers mean that the loop hangs.
             self.unpublished = true;
             self.lane.sockets.revive();
+            self.hop.retry();
             self.server.set_wall_clock(self.now, clock::unix_seconds());
             self.drain();
         }
@@ -231,8 +248,8 @@ impl Shard {
         }
     }
 
-    /// Carries one completion to its end; `false` when told to stop.
-    fn handle(&mut self, completion: Completion) -> bool {
+    /// Carries one completion to its end.
+    fn handle(&mut self, completion: Completion) {
         match completion {
             Completion::Received {
                 token,
@@ -261,10 +278,9 @@ impl Shard {
             }
             Completion::Readable { armed, .. } => {
                 self.watches = armed;
-                return self.obey();
+                self.obey();
             }
         }
-        true
     }
 
     fn received(&mut self, role: Option<Role>, buffer: Buffer, filled: usize) {
@@ -278,7 +294,15 @@ impl Shard {
             return self.lane.refuse(buffer, DropReason::Oversize);
         }
         match role {
-            Role::Listener(server) => self.handle_client(server, buffer, datagram),
+            Role::Listener(server) => {
+                // What another shard said before this packet was sent counts for it.
+                if self.inbox.is_waiting() {
+                    self.obey();
+                }
+                let five_tuple = listener_tuple(ClientAddr(datagram.source), server);
+                let payload = datagram.payload;
+                self.handle_client(&five_tuple, Packet { buffer, payload });
+            }
             Role::Relay { relayed, .. } => {
                 let Datagram {
                     source, payload, ..
@@ -294,26 +318,21 @@ impl Shard {
         }
     }
 
-    fn handle_client(&mut self, server: ServerAddr, buffer: Buffer, datagram: Datagram) {
-        let Datagram {
-            source, payload, ..
-        } = datagram;
-        let five_tuple = FiveTuple {
-            client: ClientAddr(source),
-            server,
-            transport: Transport::Udp,
-        };
-        let bytes = self
-            .lane
-            .ring
-            .bytes(&buffer)
-            .get(payload.clone())
-            .unwrap_or(&[]);
-        let verdict = self
-            .lane
-            .forwarder
-            .from_client(self.now, &five_tuple, bytes);
-        self.carry(verdict, Packet { buffer, payload }, Some(&five_tuple));
+    /// Takes a datagram in, or passes it on to the shard that it is for.
+    fn handle_client(&mut self, five_tuple: &FiveTuple, packet: Packet) {
+        let bytes = self.lane.ring.bytes(&packet.buffer);
+        let bytes = bytes.get(packet.payload.clone()).unwrap_or(&[]);
+        match self.way(five_tuple, bytes, false) {
+            Some(shard) => self.pass_on(shard, five_tuple, packet),
+            None => self.serve_client(five_tuple, packet),
+        }
+    }
+
+    fn serve_client(&mut self, five_tuple: &FiveTuple, packet: Packet) {
+        let bytes = self.lane.ring.bytes(&packet.buffer);
+        let bytes = bytes.get(packet.payload.clone()).unwrap_or(&[]);
+        let verdict = self.lane.forwarder.from_client(self.now, five_tuple, bytes);
+        self.carry(verdict, packet, Some(five_tuple));
     }
 
     fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
@@ -353,28 +372,13 @@ impl Shard {
             self.drain();
         }
     }
+}
 
-    /// Obeys what is in the mailbox; `false` when told to stop.
-    fn obey(&mut self) -> bool {
-        self.inbox.acknowledge();
-        while let Some(order) = self.inbox.take() {
-            match order {
-                Order::Stop => return false,
-                Order::Publish(answer) => {
-                    self.publish();
-                    // Whoever asked may have given up.
-                    let _unheard = answer.try_send(());
-                }
-                Order::RemoveUser(name) => {
-                    self.server.credentials_mut().remove_user(&name);
-                }
-                Order::Credentials(change) => {
-                    if let Err(error) = change.apply_to(self.server.credentials_mut()) {
-                        tracing::warn!("a change of users or secrets is not used: {error}");
-                    }
-                }
-            }
-        }
-        true
+/// What a datagram at a listener is told by.
+const fn listener_tuple(client: ClientAddr, server: ServerAddr) -> FiveTuple {
+    FiveTuple {
+        client,
+        server,
+        transport: Transport::Udp,
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tracing::Level;
 use turnpike_turn::server::{EndReason, Event, Output};
-use turnpike_types::{AllocationId, Command, CommandError, FiveTuple, Timestamp, UserId};
+use turnpike_types::{
+    Action, AllocationId, Command, CommandError, Entry, FiveTuple, Timestamp, UserId,
+};
 
 use super::Shard;
 use crate::uring::Buffer;
@@ -52,9 +54,15 @@ impl Shard {
     }
 
     fn carry_out(&mut self, command: &Command) {
-        let Err(error) = self.lane.carry_out(self.now, &command.action) else {
+        let done = self
+            .borrow_for(&command.action)
+            .and_then(|()| self.lane.carry_out(self.now, &command.action));
+        let Err(error) = done else {
             return;
         };
+        if let Action::Install(Entry::Allocation(entry)) = &command.action {
+            self.give_back_tuple(&entry.five_tuple);
+        }
         match error {
             CommandError::PortInUse => {}
             CommandError::OutOfResources => self.complain(
@@ -101,6 +109,7 @@ impl Shard {
                 reason,
             } => {
                 self.noted.allocation_ended(five_tuple.transport);
+                self.give_back_tuple(five_tuple);
                 self.note_end(*allocation, five_tuple, *user, *reason);
             }
             _ => {}

@@ -61,7 +61,7 @@ impl Shard {
             to_client_bytes: lane.to_client_bytes,
             received: decided.received() + lane.refused,
             passed: taken,
-            hopped: lane.hopped,
+            hopped: self.hop.hopped,
             drops,
             granted: Procedure::ALL.map(|procedure| judged.granted(procedure)),
             refused: Procedure::ALL

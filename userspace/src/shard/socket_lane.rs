@@ -34,6 +34,9 @@ const _: () = assert!(
 );
 const _: () = assert!(TAILROOM_BYTES >= 3, "padding is written after the payload");
 
+/// The tag of the engine's own messages: a length that no payload has.
+const REPLY: u32 = 0xFF_FFFF;
+
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LaneCounters {
@@ -46,8 +49,6 @@ pub(super) struct LaneCounters {
     pub(super) drops: [u64; DropReason::ALL.len()],
     pub(super) replies_lost: u64,
     pub(super) commands_failed: u64,
-    /// Packets handed to the shard whose they were.
-    pub(super) hopped: u64,
     pub(super) connections: ConnectionCounters,
 }
 
@@ -196,7 +197,9 @@ impl SocketLane {
     /// Sends what the engine wrote at the start of a reply buffer.
     pub(super) fn reply(&mut self, buffer: Buffer, len: usize, five_tuple: &FiveTuple) {
         let sent = match self.listener(five_tuple) {
-            Some(via) => self.ring.send(via, buffer, 0..len, &five_tuple.client.0, 0),
+            Some(via) => self
+                .ring
+                .send(via, buffer, 0..len, &five_tuple.client.0, REPLY),
             None => Err(buffer),
         };
         if let Err(buffer) = sent {
@@ -207,7 +210,8 @@ impl SocketLane {
 
     /// Takes note of what became of a send; a failure harms no other packet.
     pub(super) fn sent(&mut self, buffer: Buffer, tag: u32, result: Result<(), Errno>) {
-        match (self.ring.is_reply(&buffer), result) {
+        // A spare buffer may hold a relayed packet, one that came in at another shard.
+        match (tag == REPLY, result) {
             (true, Ok(())) => {}
             (true, Err(_)) => self.counters.replies_lost += 1,
             (false, Ok(())) => self.count_relayed(tag),
@@ -225,6 +229,12 @@ impl SocketLane {
     pub(super) fn refuse(&mut self, buffer: Buffer, reason: DropReason) {
         self.counters.refused += 1;
         self.drop_packet(buffer, reason);
+    }
+
+    /// As [`refuse`](Self::refuse), of a packet that is in no buffer.
+    pub(super) fn refuse_unbuffered(&mut self, reason: DropReason) {
+        self.counters.refused += 1;
+        self.count(reason);
     }
 
     /// Cancels, closes and arms what commands and completions left to be done.

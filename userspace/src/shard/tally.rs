@@ -92,7 +92,7 @@ numbers! {
         received: u64,
         /// Packets that the server took: requests and other STUN messages.
         passed: u64,
-        /// Packets that came to this shard and were another's.
+        /// Clients' datagrams passed on to another shard, which counts them as received.
         hopped: u64,
         /// Dropped packets, by reason.
         drops: [u64; REASONS],

@@ -26,6 +26,12 @@ pub const HEADROOM_BYTES: usize = 48;
 /// Bytes after the largest payload that a sender may use for padding.
 pub const TAILROOM_BYTES: usize = 16;
 
+/// Payload bytes that fit a buffer of `buffer_bytes` together with head- and tailroom.
+#[must_use]
+pub const fn payload_max(buffer_bytes: usize) -> usize {
+    buffer_bytes.saturating_sub(HEADROOM_BYTES + TAILROOM_BYTES)
+}
+
 /// A buffer that belongs to whoever holds this value, and not to the kernel.
 ///
 /// It must go back through `Ring::give_back` or `Ring::send`; dropping it loses the buffer.
@@ -113,7 +119,7 @@ impl Buffers {
 
     /// Payload bytes that fit a buffer together with head- and tailroom.
     pub(super) const fn payload_max(&self) -> usize {
-        self.stride - HEADROOM_BYTES - TAILROOM_BYTES
+        payload_max(self.stride)
     }
 
     /// The whole buffer; empty when it is of another ring.

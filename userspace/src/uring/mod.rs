@@ -14,7 +14,9 @@ mod sockopt;
 mod token;
 
 pub use address::RawAddress;
-pub use buffers::{Buffer, HEADROOM_BYTES, TAILROOM_BYTES};
+pub use buffers::{Buffer, HEADROOM_BYTES, TAILROOM_BYTES, payload_max};
 pub use ring::{Completion, Datagram, Ring, RingConfig, RingError, Via};
-pub use sockopt::{FragmentPolicy, filter_icmp_errors, receive_drops, set_fragment_policy};
+pub use sockopt::{
+    FragmentPolicy, filter_icmp_errors, receive_drops, set_fragment_policy, steer_group,
+};
 pub use token::{OpKind, OpToken};

@@ -4,6 +4,7 @@
 //! are RFC 8656's unless set; counts of 0 mean none, never "unlimited".
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
@@ -14,7 +15,7 @@ use turnpike_stun::attribute::{REALM_MAX, SOFTWARE_MAX};
 use turnpike_stun::opaque_string;
 use turnpike_types::RateLimit;
 
-use super::{Credentials, PeerPolicy, ShardSlice};
+use super::{Credentials, PeerPolicy, ShardSlice, UserLedger};
 use crate::RelayAddress;
 
 /// How many IP addresses one server may hand relayed addresses out of.
@@ -40,6 +41,8 @@ pub struct Config {
     pub ports: RangeInclusive<u16>,
     /// Which part of the ports is this server's own.
     pub shard: ShardSlice,
+    /// Where holdings are counted with those of other engines; none: this one counts alone.
+    pub ledger: Option<Arc<dyn UserLedger>>,
     /// Whether nobody needs credentials. Anyone on the Internet may then relay through this host.
     pub anonymous: bool,
     /// Who may allocate; made for `realm`.
@@ -77,6 +80,7 @@ impl Default for Config {
             relay_addresses: Vec::new(),
             ports: 49_152..=65_535,
             shard: ShardSlice::WHOLE,
+            ledger: None,
             anonymous: false,
             credentials: Credentials::new(""),
             strict_expiry: false,
@@ -126,7 +130,8 @@ pub struct Limits {
     /// Allocations and reservations in all (508 beyond). Tables are made for this many at the
     /// start. 65,536 unless set.
     pub allocations: usize,
-    /// Allocations and reservations a user (486 beyond). 128 unless set.
+    /// Allocations and reservations a user (486 beyond), over all engines that share a ledger. 128
+    /// unless set.
     pub allocations_per_user: u32,
     /// Permissions an allocation (508 beyond). 256 unless set.
     pub permissions_per_allocation: usize,
