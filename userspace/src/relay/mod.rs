@@ -4,7 +4,6 @@ mod error;
 mod plan;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
@@ -32,6 +31,8 @@ pub struct Options {
     pub ring: RingConfig,
     /// One more user: name and password.
     pub guest: Option<(String, Secret)>,
+    /// What clients of TLS are shown.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for Options {
@@ -40,6 +41,7 @@ impl Default for Options {
             pin: true,
             ring: RingConfig::default(),
             guest: None,
+            tls: None,
         }
     }
 }
@@ -75,6 +77,8 @@ impl Relay {
             engine: plan.engine(&addresses, guest)?,
             entries_max: plan.entries_max(),
             ring: options.ring,
+            tls: options.tls.clone(),
+            streams: plan.streams(),
             listeners,
             icmp,
         };
@@ -179,7 +183,7 @@ fn bind(listen: &[ListenConfig]) -> Result<Vec<Listener>, StartError> {
         .map(|listen| {
             let address = listen.address;
             let failed = |source| StartError::Listen { address, source };
-            let socket = open_patiently(address).map_err(failed)?;
+            let socket = open_patiently(listen).map_err(failed)?;
             let bound = socket
                 .local_addr()
                 .map_err(failed)?
@@ -196,16 +200,21 @@ fn bind(listen: &[ListenConfig]) -> Result<Vec<Listener>, StartError> {
 
 /// Opens a listener. The kernel takes the ring of a process that was killed apart, and with it the
 /// listeners, some time after the process is gone: a port in use may be free in a moment.
-fn open_patiently(address: SocketAddr) -> io::Result<Socket> {
+fn open_patiently(listen: &ListenConfig) -> io::Result<Socket> {
+    let open = if listen.transport.is_stream() {
+        shard::stream_listener
+    } else {
+        shard::open_listener
+    };
     for _ in 0..BIND_TRIES {
-        match shard::open_listener(address) {
+        match open(listen.address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 std::thread::sleep(BIND_AGAIN_AFTER);
             }
             result => return result,
         }
     }
-    shard::open_listener(address)
+    open(listen.address)
 }
 
 /// Raw ICMP sockets for the families relayed from; none without the right, which is said once.

@@ -8,6 +8,7 @@ use turnpike_types::{ServerAddr, Transport};
 
 use crate::config::{Config, LimitsConfig, ListenConfig};
 use crate::host::Host;
+use crate::shard::StreamLimits;
 
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
@@ -120,6 +121,29 @@ impl Plan {
             services: listeners.iter().map(|server| server.0).collect(),
             ..defaults
         })
+    }
+
+    /// What clients on TCP and TLS may have.
+    #[must_use]
+    pub fn streams(&self) -> StreamLimits {
+        let limits = &self.config.limits;
+        let defaults = StreamLimits::default();
+        StreamLimits {
+            connections: limits
+                .connections
+                .map_or(defaults.connections, |it| it as usize),
+            connections_per_address: limits
+                .connections_per_address
+                .unwrap_or(defaults.connections_per_address),
+            handshake_timeout: limits
+                .handshake_timeout
+                .unwrap_or(defaults.handshake_timeout),
+            idle_timeout: limits.idle_timeout.unwrap_or(defaults.idle_timeout),
+            write_queue_bytes: limits
+                .write_queue
+                .map_or(defaults.write_queue_bytes, |it| it as usize),
+            ..defaults
+        }
     }
 
     /// How many entries the lane needs room for.

@@ -12,6 +12,7 @@ mod open;
 mod outputs;
 mod socket_lane;
 mod sockets;
+mod streams;
 mod tally;
 
 use std::os::fd::AsFd;
@@ -34,9 +35,11 @@ use crate::uring::{
 };
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
+use streams::Streams;
 
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
-pub use open::{icmp as open_icmp, listener as open_listener};
+pub use open::{icmp as open_icmp, listener as open_listener, stream_listener};
+pub use streams::{NewStream, StreamCounters, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn; more wait for the next, so that timers are never starved.
@@ -61,6 +64,10 @@ pub struct ShardConfig {
     pub entries_max: usize,
     /// The ring's.
     pub ring: RingConfig,
+    /// What clients of TLS are shown; without it none is served.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What clients on streams may have.
+    pub streams: StreamLimits,
 }
 
 /// A bound socket that clients come in by.
@@ -91,7 +98,9 @@ pub enum ShardError {
 /// An engine, its lane and its loop; for one thread.
 #[derive(Debug)]
 pub struct Shard {
+    // Before the streams: the ring ends what is under way on their sockets.
     lane: SocketLane,
+    streams: Streams,
     server: Server<SystemEntropy>,
     inbox: Inbox,
     tally: Arc<Tally>,
@@ -135,9 +144,14 @@ impl Shard {
         ring.register(&sockets)?;
         drop(sockets);
         let mut lane = SocketLane::new(ring, forwarder);
+        let mut streams = Streams::new(config.streams, config.tls);
         for (index, listener) in config.listeners.into_iter().enumerate() {
-            let Listener { server, socket, .. } = listener;
-            lane.add_listener(server, Via::Registered(index as u32), socket);
+            let via = Via::Registered(index as u32);
+            if listener.transport.is_stream() {
+                streams.add_listener(listener, via);
+            } else {
+                lane.add_listener(listener.server, via, listener.socket);
+            }
         }
         for (family, socket) in config.icmp {
             lane.sockets
@@ -145,6 +159,7 @@ impl Shard {
         }
         Ok(Self {
             lane,
+            streams,
             server,
             inbox,
             tally,
@@ -175,6 +190,7 @@ impl Shard {
             self.watches = self.lane.ring.poll_readable(wake, WAKE);
         }
         self.lane.settle();
+        self.streams.settle(self.now, &mut self.lane.ring);
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
         for _ in 0..COMPLETIONS_MAX {
@@ -194,9 +210,12 @@ impl Shard {
             self.server.handle_timeout(self.now);
             self.drain();
         }
+        self.streams.expire(self.now);
+        self.part();
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
             self.lane.sockets.revive();
+            self.streams.revive();
             self.server.set_wall_clock(self.now, clock::unix_seconds());
             self.drain();
         }
@@ -215,10 +234,10 @@ impl Shard {
         } else {
             HOUSEKEEPING
         };
-        match self.server.poll_timeout() {
-            Some(deadline) => deadline.at.since(self.now).min(most),
-            None => most,
-        }
+        let engine = self.server.poll_timeout();
+        let engine = engine.map(|deadline| deadline.at.since(self.now));
+        let due = engine.into_iter().chain(self.streams.patience(self.now));
+        due.fold(most, Duration::min)
     }
 
     /// Carries one completion to its end; `false` when told to stop.
@@ -253,6 +272,7 @@ impl Shard {
                 self.watches = armed;
                 return self.obey();
             }
+            Completion::Stream(completion) => self.handle_stream(completion),
         }
         true
     }
@@ -309,6 +329,9 @@ impl Shard {
     fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
         match (verdict, from) {
             (Verdict::ToPeer(forward), _) => self.lane.send_to_peer(packet, &forward),
+            (Verdict::ToClient(forward), _) if forward.five_tuple.transport.is_stream() => {
+                self.relay_to_stream(packet, &forward);
+            }
             (Verdict::ToClient(forward), _) => self.lane.send_to_client(packet, &forward),
             (Verdict::Drop(_), _) => self.lane.ring.give_back(packet.buffer),
             (Verdict::Pass, Some(five_tuple)) => {
@@ -388,6 +411,7 @@ impl Shard {
             drops,
             replies_lost: lane.replies_lost + judged.replies_lost,
             commands_failed: lane.commands_failed,
+            streams: self.streams.counters(),
         });
     }
 }

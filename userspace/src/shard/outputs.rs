@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use turnpike_turn::server::{Event, Output};
-use turnpike_types::{Command, CommandError, Timestamp};
+use turnpike_types::{Command, CommandError, FiveTuple, Timestamp};
 
 use super::Shard;
 use crate::uring::Buffer;
@@ -22,9 +22,13 @@ impl Shard {
             };
             let output = self.server.poll_output(room);
             match (output, buffer) {
+                (Some(Output::Transmit(transmit)), buffer)
+                    if transmit.five_tuple.transport.is_stream() =>
+                {
+                    self.reply_on_stream(buffer, transmit.len, &transmit.five_tuple);
+                }
                 (Some(Output::Transmit(transmit)), Some(buffer)) => {
                     self.lane.reply(buffer, transmit.len, &transmit.five_tuple);
-                    continue;
                 }
                 (Some(Output::Transmit(_)), None) => self.lane.counters.replies_lost += 1,
                 (Some(Output::Command(command)), buffer) => {
@@ -38,6 +42,19 @@ impl Shard {
                 (None, buffer) => return self.give_back(buffer),
             }
         }
+    }
+
+    /// Appends what the engine wrote to what waits for a client on a stream.
+    fn reply_on_stream(&mut self, buffer: Option<Buffer>, len: usize, five_tuple: &FiveTuple) {
+        let bytes = match &buffer {
+            Some(buffer) => self.lane.ring.bytes(buffer),
+            None => &*self.scratch,
+        };
+        let message = bytes.get(..len).unwrap_or(&[]);
+        if !self.streams.reply(five_tuple, message) {
+            self.lane.counters.replies_lost += 1;
+        }
+        self.give_back(buffer);
     }
 
     fn give_back(&mut self, buffer: Option<Buffer>) {
@@ -62,19 +79,25 @@ impl Shard {
             .handle_command_failed(self.now, command.id, error);
     }
 
-    /// Logs what happened to an allocation, without addresses or names.
-    fn note(&self, event: &Event) {
+    /// Logs what happened to an allocation, without addresses or names, and lets its stream know.
+    fn note(&mut self, event: &Event) {
         match event {
             Event::AllocationCreated {
                 allocation,
                 lifetime,
+                five_tuple,
                 ..
             } => {
+                self.streams.allocation_created(five_tuple);
                 tracing::debug!(slot = allocation.slot, ?lifetime, "allocation created");
             }
             Event::AllocationEnded {
-                allocation, reason, ..
+                allocation,
+                reason,
+                five_tuple,
+                ..
             } => {
+                self.streams.allocation_ended(self.now, five_tuple);
                 let traffic = self.lane.forwarder.traffic(*allocation).unwrap_or_default();
                 tracing::debug!(
                     slot = allocation.slot,

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use turnpike_types::DropReason;
 
+use super::StreamCounters;
+
 const REASONS: usize = DropReason::ALL.len();
 
 /// A shard's numbers at one moment.
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub replies_lost: u64,
     /// Commands that the lane could not carry out.
     pub commands_failed: u64,
+    /// Connections of clients.
+    pub streams: StreamCounters,
 }
 
 impl Snapshot {
@@ -66,8 +70,20 @@ impl Snapshot {
     pub fn since(&self, earlier: &Self) -> Self {
         let mut result = Self {
             allocations: self.allocations,
+            streams: StreamCounters {
+                live: self.streams.live,
+                ..StreamCounters::default()
+            },
             ..Self::default()
         };
+        let pairs = self
+            .streams
+            .totals()
+            .into_iter()
+            .zip(earlier.streams.totals());
+        for (place, (now, before)) in result.streams.totals_mut().into_iter().zip(pairs) {
+            *place = now.saturating_sub(before);
+        }
         let pairs = self.totals().into_iter().zip(earlier.totals());
         for (place, (now, before)) in result.totals_mut().into_iter().zip(pairs) {
             *place = now.saturating_sub(before);
@@ -118,6 +134,8 @@ pub struct Tally {
     allocations: AtomicU64,
     totals: [AtomicU64; 9],
     drops: [AtomicU64; REASONS],
+    connections: AtomicU64,
+    streams: [AtomicU64; StreamCounters::TOTALS],
 }
 
 impl Tally {
@@ -129,6 +147,11 @@ impl Tally {
             place.store(value, Ordering::Relaxed);
         }
         for (place, value) in self.drops.iter().zip(snapshot.drops) {
+            place.store(value, Ordering::Relaxed);
+        }
+        self.connections
+            .store(snapshot.streams.live, Ordering::Relaxed);
+        for (place, value) in self.streams.iter().zip(snapshot.streams.totals()) {
             place.store(value, Ordering::Relaxed);
         }
     }
@@ -144,6 +167,11 @@ impl Tally {
             *place = value.load(Ordering::Relaxed);
         }
         for (place, value) in snapshot.drops.iter_mut().zip(&self.drops) {
+            *place = value.load(Ordering::Relaxed);
+        }
+        snapshot.streams.live = self.connections.load(Ordering::Relaxed);
+        let totals = snapshot.streams.totals_mut().into_iter();
+        for (place, value) in totals.zip(&self.streams) {
             *place = value.load(Ordering::Relaxed);
         }
         snapshot
@@ -169,6 +197,12 @@ mod tests {
             drops,
             replies_lost: 9,
             commands_failed: 10,
+            streams: StreamCounters {
+                live: 11,
+                accepted: 12,
+                write_queue_dropped: 13,
+                ..StreamCounters::default()
+            },
         }
     }
 
@@ -186,6 +220,10 @@ mod tests {
             zero,
             Snapshot {
                 allocations: 1,
+                streams: StreamCounters {
+                    live: 11,
+                    ..StreamCounters::default()
+                },
                 ..Snapshot::default()
             }
         );
