@@ -15,7 +15,8 @@ use turnpike_types::{AddressFamily, ServerAddr};
 
 use crate::config::{ListenConfig, Secret};
 use crate::shard::{
-    self, Inbox, Listener, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally,
+    self, Inbox, Listener, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, StreamLimits,
+    Tally,
 };
 use crate::uring::RingConfig;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub guest: Option<(String, Secret)>,
     /// What clients of TLS are shown.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How long a client on a stream may leave what it is sent unread. `None`: as by default.
+    pub stream_stall: Option<Duration>,
 }
 
 impl Default for Options {
@@ -42,6 +45,16 @@ impl Default for Options {
             ring: RingConfig::default(),
             guest: None,
             tls: None,
+            stream_stall: None,
+        }
+    }
+}
+
+impl Options {
+    fn limit_streams(&self, limits: StreamLimits) -> StreamLimits {
+        StreamLimits {
+            stall_timeout: self.stream_stall.unwrap_or(limits.stall_timeout),
+            ..limits
         }
     }
 }
@@ -78,7 +91,7 @@ impl Relay {
             entries_max: plan.entries_max(),
             ring: options.ring,
             tls: options.tls.clone(),
-            streams: plan.streams(),
+            streams: options.limit_streams(plan.streams()),
             listeners,
             icmp,
         };

@@ -192,6 +192,8 @@ impl SocketLane {
             let tag = Towards::Peer.tag(payload.len());
             return self.send(relay.via, buffer, 0..payload.len(), &forward.peer.0, tag);
         }
+        // What was queued before is not overtaken.
+        self.ring.flush();
         let sent = self.send_now(relay, payload, forward);
         self.count_sent_now(sent);
     }

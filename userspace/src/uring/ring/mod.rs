@@ -215,7 +215,8 @@ impl Ring {
     /// Hands everything queued to the kernel without waiting. `false` when some of it is queued
     /// still; then a descriptor that was named in it must stay open.
     pub fn flush(&mut self) -> bool {
-        self.io.submit().is_ok() && self.io.submission().is_empty()
+        self.io.submission().is_empty()
+            || (self.io.submit().is_ok() && self.io.submission().is_empty())
     }
 
     /// The next completion, if there is one. Never waits.
