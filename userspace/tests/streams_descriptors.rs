@@ -9,7 +9,6 @@ mod stream_support;
 
 use std::fs::File;
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,16 +17,20 @@ use turnpike_types::Transport::Tcp;
 
 use stream_support::{Caller, Stage, Stream, wait_until};
 
+const DESCRIPTORS: u64 = 100;
+
 #[test]
 fn clients_wait_while_there_are_no_descriptors_and_are_served_when_there_are() {
+    // An accept keeps the limit that it was armed under.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard).unwrap();
     let stage = Stage::new("");
     let (mut caller, peer) = stage.call(Tcp);
     let waiting: Vec<Socket> = (0..5)
         .map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap())
         .collect();
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    let lowest_free = File::open("/dev/null").unwrap().as_raw_fd();
-    setrlimit(Resource::RLIMIT_NOFILE, lowest_free as u64, hard).unwrap();
+    let fillers: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    assert!(!fillers.is_empty());
     let server = stage.server(Tcp);
     for socket in &waiting {
         socket.connect(&server.0.into()).unwrap();
@@ -40,7 +43,7 @@ fn clients_wait_while_there_are_no_descriptors_and_are_served_when_there_are() {
     // Once a housekeeping, not once a turn.
     assert!(failed() <= 4, "{}", failed());
     assert_eq!(stage.relay.snapshot().streams.accepted, 1);
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    drop(fillers);
     for socket in waiting {
         let stream = Stream::Tcp(TcpStream::from(socket));
         drop(Caller::start(stream, Tcp, server));

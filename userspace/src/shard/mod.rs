@@ -42,7 +42,7 @@ pub use open::{icmp as open_icmp, listener as open_listener, stream_listener};
 pub use streams::{NewStream, StreamCounters, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
-/// Completions of one turn; more wait for the next, so that timers are never starved.
+/// Completions of one turn, and messages cut out of streams; more wait for the next, so that timers are never starved.
 pub const COMPLETIONS_MAX: usize = 1_024;
 
 /// How long the loop sleeps when nothing is due, and how often the wall clock is read.
@@ -193,7 +193,8 @@ impl Shard {
         self.streams.settle(self.now, &mut self.lane.ring);
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
-        for _ in 0..COMPLETIONS_MAX {
+        let mut done = 0;
+        while done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
                 break;
             };
@@ -201,6 +202,7 @@ impl Shard {
             if !self.handle(completion) {
                 return Ok(false);
             }
+            done += 1 + self.streams.take_messages();
         }
         if self
             .server
@@ -211,7 +213,7 @@ impl Shard {
             self.drain();
         }
         self.streams.expire(self.now);
-        self.part();
+        self.tell_disconnected();
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
             self.lane.sockets.revive();

@@ -2,7 +2,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test program uses a part of it"
+    clippy::indexing_slicing,
+    reason = "each test program uses a part of it; a panic is the failure report"
 )]
 
 use std::io::{ErrorKind, Read, Write};

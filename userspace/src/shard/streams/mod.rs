@@ -98,6 +98,8 @@ pub(super) struct Streams {
     /// Clients that went away, until the server is told.
     disconnected: Vec<FiveTuple>,
     counters: StreamCounters,
+    /// Cut out since the loop last asked.
+    messages: usize,
     /// What was read last, without its TLS.
     plain: Vec<u8>,
 }
@@ -115,6 +117,7 @@ impl Streams {
             stalls: Watch::new(limits.stall_timeout / 2),
             disconnected: Vec::new(),
             counters: StreamCounters::default(),
+            messages: 0,
             plain: Vec::new(),
             limits,
         }
@@ -164,9 +167,11 @@ impl Streams {
         let is_handshaking = connection.is_handshaking();
         let id = self.table.insert(connection);
         self.unarmed.push(id);
-        // Every connection may have something to write in one turn: the packet path must not grow.
-        let missing = self.table.capacity().saturating_sub(self.dirty.len());
-        self.dirty.reserve(missing);
+        // Every connection may have something to write, or want arming, in one turn: the packet path
+        // must not grow.
+        for queue in [&mut self.unarmed, &mut self.dirty] {
+            queue.reserve(self.table.capacity().saturating_sub(queue.len()));
+        }
         if is_handshaking {
             self.handshakes.push(now, id);
         } else {
@@ -174,10 +179,10 @@ impl Streams {
         }
     }
 
-    /// Appends a relayed packet; `false` where the client has no connection.
+    /// Appends a relayed packet.
     ///
     /// # Errors
-    /// When too much waits for the client already.
+    /// When the client has no connection, or too much waits for it already.
     pub(super) fn relay(
         &mut self,
         five_tuple: &FiveTuple,

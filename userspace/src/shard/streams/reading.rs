@@ -60,17 +60,17 @@ impl Shard {
                 self.streams.written(self.now, id, bytes, result);
             }
         }
-        self.part();
+        self.tell_disconnected();
     }
 
     /// Takes a connection in, whoever accepted it.
     pub fn adopt(&mut self, stream: NewStream) {
         self.streams.admit(self.now, stream);
-        self.part();
+        self.tell_disconnected();
     }
 
     /// Tells the server of clients that went away.
-    pub(in crate::shard) fn part(&mut self) {
+    pub(in crate::shard) fn tell_disconnected(&mut self) {
         while let Some(five_tuple) = self.streams.take_disconnected() {
             self.server.handle_disconnect(self.now, &five_tuple);
             self.drain();
@@ -180,6 +180,7 @@ impl Shard {
     }
 
     fn take_frame(&mut self, five_tuple: &FiveTuple, frame: &[u8]) {
+        self.streams.messages += 1;
         match self.lane.forwarder.from_client(self.now, five_tuple, frame) {
             Verdict::ToPeer(forward) => self.lane.send_copy_to_peer(frame, &forward),
             Verdict::Pass => {
@@ -226,6 +227,11 @@ impl Streams {
         progress
     }
 
+    /// How many messages were cut out since the last call.
+    pub(in crate::shard) fn take_messages(&mut self) -> usize {
+        mem::take(&mut self.messages)
+    }
+
     fn take_framer(&mut self, id: ConnectionId) -> Option<(FiveTuple, Framer)> {
         let connection = self.table.get_mut(id)?;
         let framer = mem::replace(&mut connection.framer, Framer::new(0));
@@ -260,8 +266,8 @@ impl Streams {
 
     fn receive_ended(&mut self, id: ConnectionId, result: Result<(), Errno>) {
         self.disarmed(id);
-        // Out of buffers: armed again when some came back.
-        if result != Err(Errno::ENOBUFS) {
+        // Out of buffers, or disturbed: it is armed again with the next turn.
+        if !matches!(result, Err(Errno::ENOBUFS | Errno::EINTR | Errno::EAGAIN)) {
             self.close(id, Reason::ByClient);
         }
     }
@@ -275,6 +281,10 @@ impl Streams {
     ) {
         let Some(connection) = self.table.get_mut(id) else {
             return;
+        };
+        let result = match result {
+            Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
+            result => result,
         };
         connection.written(now, bytes, result);
         if result.is_err() {

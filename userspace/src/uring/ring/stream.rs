@@ -213,3 +213,129 @@ impl Ring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use super::super::{Completion, RingConfig};
+    use super::*;
+
+    const ACCEPT: OpToken = OpToken::new(OpKind::Accept, 0, 0);
+    const RECEIVE: OpToken = OpToken::new(OpKind::ReceiveStream, 3, 1);
+    const WRITE: OpToken = OpToken::new(OpKind::Write, 5, 2);
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn ring() -> Ring {
+        Ring::new(&RingConfig {
+            receive_buffers: 8,
+            reply_buffers: 2,
+            ..RingConfig::default()
+        })
+        .unwrap()
+    }
+
+    fn next(ring: &mut Ring) -> StreamCompletion {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match ring.next_completion() {
+                Some(Completion::Stream(completion)) => return completion,
+                Some(other) => panic!("{other:?}"),
+                None => ring.submit_and_wait(Some(PATIENCE)).unwrap(),
+            }
+        }
+        panic!("no completion");
+    }
+
+    fn connected(ring: &mut Ring) -> (TcpStream, TcpListener, OwnedFd) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(ring.accept(Via::of(&listener), ACCEPT));
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        match next(ring) {
+            StreamCompletion::Accepted {
+                token,
+                socket,
+                armed,
+            } => {
+                assert_eq!((token, armed), (ACCEPT, true));
+                (client, listener, socket)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn bytes_come_in_at_the_start_of_a_buffer_and_then_the_end() {
+        use std::io::Write;
+        let mut ring = ring();
+        let (mut client, _listener, socket) = connected(&mut ring);
+        assert!(ring.receive_stream(Via::of(&socket), RECEIVE));
+        client.write_all(b"bytes").unwrap();
+        match next(&mut ring) {
+            StreamCompletion::Received {
+                token,
+                buffer,
+                filled,
+                armed,
+            } => {
+                assert_eq!((token, armed), (RECEIVE, true));
+                assert_eq!(&ring.bytes(&buffer)[..filled], b"bytes");
+                ring.give_back(buffer);
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(client);
+        assert!(matches!(
+            next(&mut ring),
+            StreamCompletion::ReceiveEnded {
+                token: RECEIVE,
+                result: Ok(())
+            }
+        ));
+    }
+
+    #[test]
+    fn written_bytes_come_back_with_their_memory() {
+        let mut ring = ring();
+        let (mut client, _listener, socket) = connected(&mut ring);
+        let bytes = b"not this, but this".to_vec();
+        let memory = bytes.as_ptr();
+        ring.write(Via::of(&socket), bytes, 10, WRITE).unwrap();
+        match next(&mut ring) {
+            StreamCompletion::Written {
+                token,
+                bytes,
+                result,
+            } => {
+                assert_eq!((token, result), (WRITE, Ok(8)));
+                assert_eq!(bytes.as_ptr(), memory);
+            }
+            other => panic!("{other:?}"),
+        }
+        let mut read = [0; 8];
+        client.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"but this");
+        assert!(ring.write(Via::of(&socket), vec![1], 2, WRITE).is_err());
+    }
+
+    #[test]
+    fn ring_ends_while_a_write_waits_and_a_connection_is_unread() {
+        let mut ring = ring();
+        let (mut client, listener, socket) = connected(&mut ring);
+        ring.write(Via::of(&socket), vec![7; 64 << 20], 0, WRITE)
+            .unwrap();
+        ring.submit_and_wait(Some(Duration::from_millis(1)))
+            .unwrap();
+        let mut unread = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        unread.set_read_timeout(Some(PATIENCE)).unwrap();
+        ring.submit_and_wait(Some(PATIENCE)).unwrap();
+        drop((ring, socket));
+        // Both were closed: their ends come, not a time-out.
+        assert!(client.read_to_end(&mut Vec::new()).is_ok());
+        let end = unread.read(&mut [0; 1]);
+        assert!(!end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+}
