@@ -118,7 +118,7 @@ fn relayed_packet_allocates_nothing() {
 #[test]
 fn packet_relayed_to_and_from_a_tcp_client_allocates_nothing() {
     IS_EXEMPT.set(true);
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let (mut caller, peer) = stage.call(Transport::Tcp);
     let message = caller.channel_data(&[7; 172]);
     let mut ping_pong = |count: usize| {

@@ -20,7 +20,7 @@ const PAYLOADS: [usize; 6] = [0, 1, 3, 172, 1_400, 9_000];
 
 #[test]
 fn indications_and_channels_relay_both_ways_over_tcp_and_tls() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     for transport in [Tcp, Tls] {
         let mut caller = stage.allocate(transport);
         let peer = Peer::new();
@@ -38,7 +38,7 @@ fn indications_and_channels_relay_both_ways_over_tcp_and_tls() {
 
 #[test]
 fn message_may_be_cut_at_every_byte() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let (mut caller, peer) = stage.call(Tcp);
     let message = [
         caller.channel_data(b"first"),
@@ -66,7 +66,7 @@ fn many_messages_in_one_segment_are_each_relayed_in_order() {
         ..RingConfig::default()
     };
     for transport in [Tcp, Tls] {
-        let stage = Stage::with("", |options| options.ring = ring);
+        let stage = Stage::with(|options| options.ring = ring);
         let (mut caller, peer) = stage.call(transport);
         let numbers: Vec<u32> = (0..MESSAGES).collect();
         for crowd in numbers.chunks(CROWD) {
@@ -87,7 +87,7 @@ fn many_messages_in_one_segment_are_each_relayed_in_order() {
 
 #[test]
 fn longest_payload_that_a_datagram_carries_goes_through() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let (mut caller, peer) = stage.call(Tcp);
     let payload = vec![7; 65_507];
     let message = caller.channel_data(&payload);
@@ -98,7 +98,7 @@ fn longest_payload_that_a_datagram_carries_goes_through() {
 
 #[test]
 fn client_that_goes_away_ends_its_allocation() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     for transport in [Tcp, Tls] {
         let caller = stage.allocate(transport);
         stage.until("the allocation is there", |now| now.allocations == 1);
@@ -111,7 +111,7 @@ fn client_that_goes_away_ends_its_allocation() {
 
 #[test]
 fn connection_outlives_an_allocation_that_is_released_and_may_have_another() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let mut caller = stage.allocate(Tcp);
     caller.release();
     stage.until("it ended", |now| now.allocations == 0);
@@ -159,7 +159,7 @@ fn handshake_that_does_not_end_is_cut_off() {
 
 #[test]
 fn garbage_closes_the_connection_and_nothing_else() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let (mut caller, peer) = stage.call(Tcp);
     let long_stun = [0, 1, 0x40, 0, 0x21, 0x12, 0xA4, 0x42];
     let garbage: [&[u8]; 6] = [
@@ -186,7 +186,7 @@ fn garbage_closes_the_connection_and_nothing_else() {
 
 #[test]
 fn client_that_breaks_tls_is_told_by_an_alert() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let mut stream = stage.connect(Tls);
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -217,7 +217,7 @@ fn connections_beyond_the_limits_are_refused_and_room_comes_back() {
 fn slow_reader_loses_its_own_packets_and_no_one_elses() {
     const FLOOD: usize = 12_000;
     for transport in [Tcp, Tls] {
-        let stage = Stage::new("");
+        let stage = Stage::new();
         let (slow, slow_peer) = stage.call(transport);
         let (mut other, other_peer) = stage.call(Tcp);
         let (mut on_udp, udp_peer) = stage.call(Udp);
@@ -238,9 +238,7 @@ fn slow_reader_loses_its_own_packets_and_no_one_elses() {
 
 #[test]
 fn reader_that_never_reads_is_closed_in_time_and_its_allocation_ends() {
-    let stage = Stage::with("", |options| {
-        options.stream_stall = Some(Duration::from_millis(300))
-    });
+    let stage = Stage::with(|options| options.stream_stall = Some(Duration::from_millis(300)));
     let (slow, peer) = stage.call(Tcp);
     let until = Instant::now() + PATIENCE;
     while stage.relay.snapshot().streams.slow_reader == 0 {
@@ -254,7 +252,7 @@ fn reader_that_never_reads_is_closed_in_time_and_its_allocation_ends() {
 
 #[test]
 fn client_that_asks_and_never_reads_is_closed() {
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let mut stream = stage.connect(Tcp);
     // A Binding request; each is answered.
     let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
@@ -270,7 +268,7 @@ fn client_that_asks_and_never_reads_is_closed() {
 #[test]
 fn many_clients_at_once_each_get_their_own() {
     const CLIENTS: usize = 60;
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let mut calls: Vec<_> = (0..CLIENTS)
         .map(|index| stage.call(if index % 2 == 0 { Tcp } else { Tls }))
         .collect();
@@ -288,7 +286,7 @@ fn many_clients_at_once_each_get_their_own() {
 #[test]
 fn ports_are_free_again_when_it_has_stopped_with_clients_connected() {
     for _ in 0..3 {
-        let stage = Stage::new("");
+        let stage = Stage::new();
         let callers = [stage.allocate(Tcp), stage.allocate(Tls)];
         let servers = [stage.server(Tcp), stage.server(Tls)];
         stage.relay.stop().unwrap();

@@ -24,7 +24,7 @@ fn clients_wait_while_there_are_no_descriptors_and_are_served_when_there_are() {
     // An accept keeps the limit that it was armed under.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard).unwrap();
-    let stage = Stage::new("");
+    let stage = Stage::new();
     let (mut caller, peer) = stage.call(Tcp);
     let waiting: Vec<Socket> = (0..5)
         .map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap())

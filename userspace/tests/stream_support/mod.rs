@@ -47,24 +47,20 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(more: &str) -> Self {
-        Self::with(more, |_| {})
+    pub fn new() -> Self {
+        Self::with(|_| {})
     }
 
-    pub fn with(more: &str, change: impl FnOnce(&mut Options)) -> Self {
-        Self::start(more, |_| {}, change)
+    pub fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::start(|_| {}, change)
     }
 
     pub fn with_limits(change: impl FnOnce(&mut LimitsConfig)) -> Self {
-        Self::start("", change, |_| {})
+        Self::start(change, |_| {})
     }
 
-    fn start(
-        more: &str,
-        limit: impl FnOnce(&mut LimitsConfig),
-        change: impl FnOnce(&mut Options),
-    ) -> Self {
-        let config = Config::parse(&format!("{CONFIG}{more}")).unwrap();
+    fn start(limit: impl FnOnce(&mut LimitsConfig), change: impl FnOnce(&mut Options)) -> Self {
+        let config = Config::parse(CONFIG).unwrap();
         let mut plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
         limit(&mut plan.config.limits);
         for transport in [Transport::Tcp, Transport::Tls] {
