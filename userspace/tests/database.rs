@@ -286,7 +286,7 @@ fn user_added_while_the_relay_runs_can_allocate_and_is_refused_when_removed() {
     let relay = Arc::new(Relay::start(&plan, &options).unwrap());
     let follower = Arc::clone(&relay);
     let watch = Watch::start(source, told, move |change| {
-        follower.apply(change);
+        follower.orders().apply(&change);
     })
     .unwrap();
     let allocate = |name: &str| {

@@ -284,8 +284,8 @@ fn served_relay() -> (Relay, MetricsServer) {
     let relay = Relay::start(&plan, &options).unwrap();
     // Its first numbers.
     let _snapshot = relay.fresh_snapshot();
-    let tally = relay.tally();
-    let server = serve(move || vec![tally.snapshot()]);
+    let numbers = relay.numbers();
+    let server = serve(move || numbers.per_shard());
     (relay, server)
 }
 

@@ -292,11 +292,19 @@ fn change_of_credentials_reaches_every_shard() {
     for shard in 0..3 {
         assert!(asks_at(shard).is_err());
     }
-    assert!(relay.apply(&CredentialChange::PutUser(BOB.0.to_owned(), keys)));
+    assert!(
+        relay
+            .orders()
+            .apply(&CredentialChange::PutUser(BOB.0.to_owned(), keys))
+    );
     for shard in 0..3 {
         asks_at(shard).unwrap();
     }
-    assert!(relay.apply(&CredentialChange::RemoveUser(BOB.0.to_owned())));
+    assert!(
+        relay
+            .orders()
+            .apply(&CredentialChange::RemoveUser(BOB.0.to_owned()))
+    );
     for shard in 0..3 {
         assert!(asks_at(shard).is_err());
     }
@@ -307,7 +315,7 @@ fn draining_relay_refuses_new_allocations_and_serves_the_others_to_their_end() {
     let relay = relay(CONFIG, 2, true);
     let mut one = caller_at(&relay, 0, 2).unwrap();
     let mut other = caller_at(&relay, 1, 2).unwrap();
-    assert!(relay.drain());
+    assert!(relay.orders().drain());
     for shard in [0, 1] {
         assert_eq!(refused(&caller_at(&relay, shard, 2)), Some(508));
     }

@@ -1,7 +1,6 @@
 //! The sockets of all shards, opened before any of them starts.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::Socket;
@@ -26,7 +25,7 @@ pub(super) fn bind(
     for listen in listen {
         let address = listen.address;
         let failed = |source| StartError::Listen { address, source };
-        let group = open_patiently(address, shards, steer).map_err(failed)?;
+        let group = open_patiently(listen, shards, steer).map_err(failed)?;
         for (socket, listeners) in group.into_iter().zip(&mut of_shards) {
             let bound = socket.local_addr().map_err(failed)?;
             listeners.push(Listener {
@@ -41,16 +40,23 @@ pub(super) fn bind(
 
 /// Opens a listener. The kernel takes the ring of a process that was killed apart, and with it the
 /// listeners, some time after the process is gone: a port in use may be free in a moment.
-fn open_patiently(address: SocketAddr, shards: u16, steer: bool) -> io::Result<Vec<Socket>> {
+fn open_patiently(listen: &ListenConfig, shards: u16, steer: bool) -> io::Result<Vec<Socket>> {
+    let open = || {
+        if listen.transport.is_stream() {
+            shard::stream_listeners(listen.address, shards)
+        } else {
+            shard::open_listeners(listen.address, shards, steer)
+        }
+    };
     for _ in 0..BIND_TRIES {
-        match shard::open_listeners(address, shards, steer) {
+        match open() {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 std::thread::sleep(BIND_AGAIN_AFTER);
             }
             result => return result,
         }
     }
-    shard::open_listeners(address, shards, steer)
+    open()
 }
 
 /// Raw ICMP sockets for the families relayed from, once a shard: each hears every error and answers

@@ -13,6 +13,7 @@ mod threads;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use turnpike_turn::server::{self, ShardSlice};
@@ -20,7 +21,7 @@ use turnpike_types::ServerAddr;
 
 use crate::config::Secret;
 use crate::credentials::CredentialChange;
-use crate::shard::{self, Listener, ShardConfig, Snapshot, Tally};
+use crate::shard::{self, Listener, ShardConfig, Snapshot, StreamLimits, Tally};
 use crate::uring::{RingConfig, payload_max};
 use ledger::Ledger;
 use threads::{Start, Thread};
@@ -44,6 +45,10 @@ pub struct Options {
     /// Whether the kernel is asked to hand a datagram to the shard that owns its client. Without
     /// that, shards pass on what they are handed.
     pub steer: bool,
+    /// What clients of TLS are shown.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How long a client on a stream may leave what it is sent unread. `None`: as by default.
+    pub stream_stall: Option<Duration>,
 }
 
 impl Default for Options {
@@ -54,6 +59,17 @@ impl Default for Options {
             guest: None,
             shards: None,
             steer: true,
+            tls: None,
+            stream_stall: None,
+        }
+    }
+}
+
+impl Options {
+    fn limit_streams(&self, limits: StreamLimits) -> StreamLimits {
+        StreamLimits {
+            stall_timeout: self.stream_stall.unwrap_or(limits.stall_timeout),
+            ..limits
         }
     }
 }
@@ -196,6 +212,8 @@ fn configs(
         engine: plan::share(engine, ShardSlice { index, count }),
         entries_max: plan.entries_max(count),
         ring: options.ring,
+        tls: options.tls.clone(),
+        streams: options.limit_streams(plan.streams(count)),
         mailboxes: Vec::new(),
     };
     (0..).zip(sockets).map(of_shard).collect()

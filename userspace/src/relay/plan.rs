@@ -13,6 +13,7 @@ use turnpike_types::ServerAddr;
 use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
 use crate::database::StoredCredentials;
 use crate::host::Host;
+use crate::shard::StreamLimits;
 
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
@@ -153,6 +154,30 @@ impl Plan {
             services: self.services(listeners),
             ..defaults
         })
+    }
+
+    /// What clients on TCP and TLS may have at one shard, of `shards`.
+    #[must_use]
+    pub fn streams(&self, shards: u16) -> StreamLimits {
+        let limits = &self.config.limits;
+        let defaults = StreamLimits::default();
+        StreamLimits {
+            connections: limits
+                .connections
+                .map_or(defaults.connections, |it| it as usize)
+                .div_ceil(usize::from(shards.max(1))),
+            connections_per_address: limits
+                .connections_per_address
+                .unwrap_or(defaults.connections_per_address),
+            handshake_timeout: limits
+                .handshake_timeout
+                .unwrap_or(defaults.handshake_timeout),
+            idle_timeout: limits.idle_timeout.unwrap_or(defaults.idle_timeout),
+            write_queue_bytes: limits
+                .write_queue
+                .map_or(defaults.write_queue_bytes, |it| it as usize),
+            ..defaults
+        }
     }
 
     /// How many shards to start: `asked`, or as configured, or one a core that the process may use.

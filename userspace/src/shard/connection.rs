@@ -12,13 +12,20 @@ pub enum ConnectionRefusal {
     Limit,
     /// The address has as many as it may have.
     AddressLimit,
-    /// No descriptor or memory.
+    /// The client was gone already, or TLS has no certificate to show.
+    Broken,
+    /// No descriptor or memory: accepting failed, and goes on a little later.
     Resources,
 }
 
 impl ConnectionRefusal {
     /// Every refusal, in order.
-    pub const ALL: [Self; 3] = [Self::Limit, Self::AddressLimit, Self::Resources];
+    pub const ALL: [Self; 4] = [
+        Self::Limit,
+        Self::AddressLimit,
+        Self::Broken,
+        Self::Resources,
+    ];
 
     /// The metric label.
     #[must_use]
@@ -26,6 +33,7 @@ impl ConnectionRefusal {
         match self {
             Self::Limit => "limit",
             Self::AddressLimit => "address_limit",
+            Self::Broken => "broken",
             Self::Resources => "resources",
         }
     }
@@ -37,16 +45,16 @@ impl ConnectionRefusal {
 pub enum ConnectionEnd {
     /// The client closed it, or the network did.
     Client,
-    /// What came was neither STUN nor ChannelData.
+    /// What came was neither STUN nor ChannelData, or too long.
     Malformed,
     /// It had no allocation for too long.
     Idle,
-    /// TLS was not agreed on.
+    /// What came was not TLS, or broke its rules.
     HandshakeFailed,
     /// TLS was not agreed on in time.
     HandshakeTimeout,
-    /// We closed it: its allocation ended or the relay stops.
-    Server,
+    /// The client left unread what it was sent.
+    SlowReader,
 }
 
 impl ConnectionEnd {
@@ -57,7 +65,7 @@ impl ConnectionEnd {
         Self::Idle,
         Self::HandshakeFailed,
         Self::HandshakeTimeout,
-        Self::Server,
+        Self::SlowReader,
     ];
 
     /// The metric label.
@@ -69,7 +77,7 @@ impl ConnectionEnd {
             Self::Idle => "idle",
             Self::HandshakeFailed => "handshake_failed",
             Self::HandshakeTimeout => "handshake_timeout",
-            Self::Server => "server",
+            Self::SlowReader => "slow_reader",
         }
     }
 }
@@ -81,6 +89,35 @@ pub(super) struct ConnectionCounters {
     pub(super) accepted: [u64; Transport::ALL.len()],
     pub(super) refused: [u64; ConnectionRefusal::ALL.len()],
     pub(super) closed: [u64; ConnectionEnd::ALL.len()],
+    /// Relayed packets that found the write queue full; also among the drops.
+    pub(super) write_queue_dropped: u64,
+}
+
+impl ConnectionCounters {
+    pub(super) fn accept(&mut self, transport: Transport) {
+        increment(&mut self.accepted, transport as usize);
+    }
+
+    pub(super) fn admit(&mut self, transport: Transport) {
+        increment(&mut self.live, transport as usize);
+    }
+
+    pub(super) fn refuse(&mut self, refusal: ConnectionRefusal) {
+        increment(&mut self.refused, refusal as usize);
+    }
+
+    pub(super) fn close(&mut self, transport: Transport, end: ConnectionEnd) {
+        increment(&mut self.closed, end as usize);
+        if let Some(live) = self.live.get_mut(transport as usize) {
+            *live = live.saturating_sub(1);
+        }
+    }
+}
+
+fn increment(counts: &mut [u64], index: usize) {
+    if let Some(count) = counts.get_mut(index) {
+        *count += 1;
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use turnpike_types::{Action, ClientAddr, CommandError, DropReason, Entry, FiveTu
 use super::mailbox::{Mailbox, Order, PARCELS_MAX, Parcel};
 use super::owner::owner_of;
 use super::socket_lane::Packet;
-use super::{Shard, listener_tuple};
+use super::{NewStream, Shard, listener_tuple};
 use crate::uring::HEADROOM_BYTES;
 
 /// What a shard knows of the others.
@@ -52,7 +52,14 @@ impl Hop {
 
     /// The owner of a datagram client that is not this shard's.
     fn other_owner(&self, five_tuple: &FiveTuple) -> Option<u16> {
-        if self.is_alone() || five_tuple.transport != Transport::Udp {
+        if five_tuple.transport != Transport::Udp {
+            return None;
+        }
+        self.owner_elsewhere(five_tuple)
+    }
+
+    fn owner_elsewhere(&self, five_tuple: &FiveTuple) -> Option<u16> {
+        if self.is_alone() {
             return None;
         }
         let owner = owner_of(five_tuple.client, self.shard.count);
@@ -98,6 +105,16 @@ impl Shard {
         let holder = token_shard(bytes, count).filter(|holder| *holder != index)?;
         let has_allocation = self.server.allocation(five_tuple).is_some();
         (!has_allocation).then_some(holder)
+    }
+
+    /// The shard that a connection should be handed to, if that is another.
+    pub(super) fn owner_of_stream(&self, five_tuple: &FiveTuple) -> Option<u16> {
+        self.hop.owner_elsewhere(five_tuple)
+    }
+
+    /// Hands a connection over; one that finds no room there is closed.
+    pub(super) fn hand_over(&self, shard: u16, stream: NewStream) -> bool {
+        self.hop.send(shard, Order::Adopt(stream))
     }
 
     /// Passes a datagram on to another shard; it is counted there, or here as dropped.

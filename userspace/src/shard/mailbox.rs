@@ -13,6 +13,7 @@ use crossbeam::queue::ArrayQueue;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use turnpike_types::{FiveTuple, ServerAddr};
 
+use super::NewStream;
 use crate::credentials::CredentialChange;
 
 /// Orders that may wait; the process waits with one more, another shard does not.
@@ -32,6 +33,8 @@ pub enum Order {
     Publish(SyncSender<()>),
     /// Who may use the relay has changed.
     Credentials(CredentialChange),
+    /// A connection of this shard was accepted at another.
+    Adopt(NewStream),
     /// A five-tuple of this shard has its allocation at another: pass its datagrams on.
     Lend {
         /// Whose datagrams.

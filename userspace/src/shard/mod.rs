@@ -17,6 +17,7 @@ mod owner;
 mod publish;
 mod socket_lane;
 mod sockets;
+mod streams;
 mod tally;
 
 use std::os::fd::AsFd;
@@ -41,15 +42,17 @@ use hop::Hop;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
+use streams::Streams;
 
 pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
-pub use open::{icmp as open_icmp, listeners as open_listeners};
+pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
 pub use outputs::CLIENTS_TARGET;
 pub use owner::owner_of;
+pub use streams::{NewStream, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
-/// Completions of one turn; more wait for the next, so that timers are never starved.
+/// Completions of one turn, and messages cut out of streams; more wait for the next, so that timers are never starved.
 pub const COMPLETIONS_MAX: usize = 1_024;
 
 /// How long the loop sleeps when nothing is due, and how often the wall clock is read.
@@ -76,6 +79,10 @@ pub struct ShardConfig {
     pub ring: RingConfig,
     /// The mailboxes of all shards, in their order; needed where there are several.
     pub mailboxes: Vec<Mailbox>,
+    /// What clients of TLS are shown; without it none is served.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What clients on streams may have.
+    pub streams: StreamLimits,
 }
 
 /// A bound socket that clients come in by.
@@ -106,7 +113,9 @@ pub enum ShardError {
 /// An engine, its lane and its loop; for one thread.
 #[derive(Debug)]
 pub struct Shard {
+    // Before the streams: the ring ends what is under way on their sockets.
     lane: SocketLane,
+    streams: Streams,
     server: Server<SystemEntropy>,
     hop: Hop,
     inbox: Inbox,
@@ -154,9 +163,14 @@ impl Shard {
         ring.register(&sockets)?;
         drop(sockets);
         let mut lane = SocketLane::new(ring, forwarder);
+        let mut streams = Streams::new(config.streams, config.tls);
         for (index, listener) in config.listeners.into_iter().enumerate() {
-            let Listener { server, socket, .. } = listener;
-            lane.add_listener(server, Via::Registered(index as u32), socket);
+            let via = Via::Registered(index as u32);
+            if listener.transport.is_stream() {
+                streams.add_listener(listener, via);
+            } else {
+                lane.add_listener(listener.server, via, listener.socket);
+            }
         }
         for (family, socket) in config.icmp {
             lane.sockets
@@ -164,6 +178,7 @@ impl Shard {
         }
         Ok(Self {
             lane,
+            streams,
             server,
             hop,
             inbox,
@@ -197,10 +212,12 @@ impl Shard {
             self.watches = self.lane.ring.poll_readable(wake, WAKE);
         }
         self.lane.settle();
+        self.streams.settle(self.now, &mut self.lane.ring);
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
         self.noted.turns += 1;
-        for _ in 0..COMPLETIONS_MAX {
+        let mut done = 0;
+        while done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
                 break;
             };
@@ -209,6 +226,7 @@ impl Shard {
             if self.stopping {
                 return Ok(false);
             }
+            done += 1 + self.streams.take_messages();
         }
         if self
             .server
@@ -218,12 +236,15 @@ impl Shard {
             self.server.handle_timeout(self.now);
             self.drain();
         }
+        self.streams.expire(self.now);
+        self.tell_disconnected();
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
             // Old numbers mean that the loop hangs.
             self.unpublished = true;
             self.lane.sockets.revive();
             self.hop.retry();
+            self.streams.revive();
             self.server.set_wall_clock(self.now, clock::unix_seconds());
             self.drain();
         }
@@ -242,10 +263,10 @@ impl Shard {
         } else {
             HOUSEKEEPING
         };
-        match self.server.poll_timeout() {
-            Some(deadline) => deadline.at.since(self.now).min(most),
-            None => most,
-        }
+        let engine = self.server.poll_timeout();
+        let engine = engine.map(|deadline| deadline.at.since(self.now));
+        let due = engine.into_iter().chain(self.streams.patience(self.now));
+        due.fold(most, Duration::min)
     }
 
     /// Carries one completion to its end.
@@ -280,6 +301,7 @@ impl Shard {
                 self.watches = armed;
                 self.obey();
             }
+            Completion::Stream(completion) => self.handle_stream(completion),
         }
     }
 
@@ -338,6 +360,9 @@ impl Shard {
     fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
         match (verdict, from) {
             (Verdict::ToPeer(forward), _) => self.lane.send_to_peer(packet, &forward),
+            (Verdict::ToClient(forward), _) if forward.five_tuple.transport.is_stream() => {
+                self.relay_to_stream(packet, &forward);
+            }
             (Verdict::ToClient(forward), _) => self.lane.send_to_client(packet, &forward),
             (Verdict::Drop(_), _) => self.lane.ring.give_back(packet.buffer),
             (Verdict::Pass, Some(five_tuple)) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -12,6 +13,16 @@ use crate::uring::{FragmentPolicy, filter_icmp_errors, set_fragment_policy, stee
 
 /// Receive and send queue of a listener, in bytes: some 40 ms of 1 Gbit/s.
 const LISTENER_QUEUE_BYTES: usize = 4 << 20;
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: i32 = 1_024;
+
+/// Bytes of a connection that the kernel takes before they are sent; more wait in the shard, where
+/// they are counted and, in the end, dropped.
+const UNSENT_BYTES: u32 = 64 << 10;
+
+/// How long a client may leave sent bytes unacknowledged before the kernel gives it up.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Receive and send queue of one relayed address, in bytes.
 const RELAY_QUEUE_BYTES: usize = 256 << 10;
@@ -68,6 +79,51 @@ pub fn listeners(address: SocketAddr, shards: u16, steer: bool) -> io::Result<Ve
 fn unbound_listener(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address, LISTENER_QUEUE_BYTES)?;
     socket.attach_filter(&NOT_EMPTY)?;
+    Ok(socket)
+}
+
+/// Opens a listener for TCP for each shard. What the connections accepted from it inherit: each
+/// message is sent when it is written, and a client that vanished is found out.
+///
+/// As with [`listeners`], a port that another program has is refused.
+///
+/// # Errors
+/// The kernel's: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
+pub fn stream_listeners(address: SocketAddr, shards: u16) -> io::Result<Vec<Socket>> {
+    let first = unbound_stream_listener(address)?;
+    first.bind(&address.into())?;
+    let bound = first.local_addr()?;
+    let mut group = vec![first];
+    for _ in 1..shards {
+        group.push(unbound_stream_listener(address)?);
+    }
+    if let [first, others @ ..] = group.as_slice()
+        && !others.is_empty()
+    {
+        first.set_reuse_port(true)?;
+        for socket in others {
+            socket.set_reuse_port(true)?;
+            socket.bind(&bound)?;
+        }
+    }
+    for socket in &group {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(group)
+}
+
+fn unbound_stream_listener(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that the kernel still winds up do not hold the port.
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     Ok(socket)
 }
 
@@ -189,6 +245,17 @@ mod tests {
                 assert_eq!(socket.recv(&mut [0; 8]).unwrap(), expected, "{address}");
             }
         }
+    }
+
+    #[test]
+    fn accepted_connection_inherits_what_its_listener_was_given() {
+        let listener = &stream_listeners("127.0.0.1:0".parse().unwrap(), 1).unwrap()[0];
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
     }
 
     #[test]

@@ -17,6 +17,7 @@ impl Shard {
                     let _unheard = answer.try_send(());
                 }
                 Order::Credentials(change) => self.change_credentials(change),
+                Order::Adopt(stream) => self.adopt(stream),
                 Order::Lend { five_tuple, to } => self.lend(five_tuple, to),
                 Order::Unlend { five_tuple, from } => self.have_back(five_tuple, from),
             }
@@ -26,7 +27,9 @@ impl Shard {
 
     fn change_credentials(&mut self, change: CredentialChange) {
         if let Err(error) = change.apply_to(self.server.credentials_mut()) {
-            self.complain(&format!("a change of users or secrets is not used: {error}"));
+            self.complain(&format!(
+                "a change of users or secrets is not used: {error}"
+            ));
         }
     }
 }

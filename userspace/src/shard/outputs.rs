@@ -29,9 +29,13 @@ impl Shard {
             };
             let output = self.server.poll_output(room);
             match (output, buffer) {
+                (Some(Output::Transmit(transmit)), buffer)
+                    if transmit.five_tuple.transport.is_stream() =>
+                {
+                    self.reply_on_stream(buffer, transmit.len, &transmit.five_tuple);
+                }
                 (Some(Output::Transmit(transmit)), Some(buffer)) => {
                     self.lane.reply(buffer, transmit.len, &transmit.five_tuple);
-                    continue;
                 }
                 (Some(Output::Transmit(_)), None) => self.lane.counters.replies_lost += 1,
                 (Some(Output::Command(command)), buffer) => {
@@ -45,6 +49,19 @@ impl Shard {
                 (None, buffer) => return self.give_back(buffer),
             }
         }
+    }
+
+    /// Appends what the engine wrote to what waits for a client on a stream.
+    fn reply_on_stream(&mut self, buffer: Option<Buffer>, len: usize, five_tuple: &FiveTuple) {
+        let bytes = match &buffer {
+            Some(buffer) => self.lane.ring.bytes(buffer),
+            None => &*self.scratch,
+        };
+        let message = bytes.get(..len).unwrap_or(&[]);
+        if !self.streams.reply(five_tuple, message) {
+            self.lane.counters.replies_lost += 1;
+        }
+        self.give_back(buffer);
     }
 
     fn give_back(&mut self, buffer: Option<Buffer>) {
@@ -75,7 +92,8 @@ impl Shard {
             .handle_command_failed(self.now, command.id, error);
     }
 
-    /// Logs what happened to an allocation; addresses and names only under [`CLIENTS_TARGET`].
+    /// Logs what happened to an allocation; addresses and names only under [`CLIENTS_TARGET`];
+    /// and lets its stream know.
     fn note(&mut self, event: &Event) {
         match event {
             Event::AllocationCreated {
@@ -86,6 +104,7 @@ impl Shard {
                 ..
             } => {
                 self.noted.allocation_created(five_tuple.transport);
+                self.streams.allocation_created(five_tuple);
                 let slot = allocation.slot;
                 let lifetime = lifetime.as_secs();
                 if tracing::enabled!(target: CLIENTS_TARGET, Level::INFO) {
@@ -109,6 +128,7 @@ impl Shard {
                 reason,
             } => {
                 self.noted.allocation_ended(five_tuple.transport);
+                self.streams.allocation_ended(self.now, five_tuple);
                 self.give_back_tuple(five_tuple);
                 self.note_end(*allocation, five_tuple, *user, *reason);
             }

@@ -45,7 +45,7 @@ impl Shard {
             *place += decided.dropped(reason) + judged.dropped(reason);
             taken = taken.saturating_sub(judged.dropped(reason));
         }
-        let connections = &lane.connections;
+        let connections = self.streams.counters();
         self.tally.publish(&Snapshot {
             published_at: self.now.as_nanos(),
             allocations: self.server.allocations() as u64,
@@ -71,6 +71,7 @@ impl Shard {
             connections_accepted: connections.accepted,
             connections_refused: connections.refused,
             connections_closed: connections.closed,
+            write_queue_dropped: connections.write_queue_dropped,
             turns: self.noted.turns,
             busy_nanos: clock::thread_nanos(),
         });

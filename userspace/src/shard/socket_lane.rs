@@ -21,7 +21,6 @@ use turnpike_types::{
     EntryKey, FiveTuple, RelayedAddr, ServerAddr, Timestamp,
 };
 
-use super::connection::ConnectionCounters;
 use super::open;
 use super::sockets::{Role, Sockets};
 use crate::uring::{
@@ -34,8 +33,8 @@ const _: () = assert!(
 );
 const _: () = assert!(TAILROOM_BYTES >= 3, "padding is written after the payload");
 
-/// The tag of the engine's own messages: a length that no payload has.
-const REPLY: u32 = 0xFF_FFFF;
+/// Spare buffers of the ring that are for the server's replies alone.
+const REPLIES_KEPT: usize = 256;
 
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +48,6 @@ pub(super) struct LaneCounters {
     pub(super) drops: [u64; DropReason::ALL.len()],
     pub(super) replies_lost: u64,
     pub(super) commands_failed: u64,
-    pub(super) connections: ConnectionCounters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,26 +72,30 @@ struct Relays {
     of_family: [Option<Relay>; 2],
 }
 
-/// Where a relayed packet goes.
+/// What a datagram that is sent is, and where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Towards {
+    /// The server's own, to a client.
+    Reply,
+    /// Relayed.
     Peer,
+    /// Relayed.
     Client,
 }
 
 impl Towards {
     /// Direction and payload length, as a send carries them to its completion.
     const fn tag(self, payload_bytes: usize) -> u32 {
-        (payload_bytes as u32) << 1 | self as u32
+        (payload_bytes as u32) << 2 | self as u32
     }
 
     const fn of_tag(tag: u32) -> (Self, u64) {
-        let towards = if tag & 1 == 0 {
-            Self::Peer
-        } else {
-            Self::Client
+        let towards = match tag & 3 {
+            0 => Self::Reply,
+            1 => Self::Peer,
+            _ => Self::Client,
         };
-        (towards, (tag >> 1) as u64)
+        (towards, (tag >> 2) as u64)
     }
 }
 
@@ -165,10 +167,35 @@ impl SocketLane {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
         if forward.dont_fragment {
-            return self.send_unfragmented(relay, buffer, payload, &forward.peer.0);
+            let bytes = self.ring.bytes(&buffer).get(payload).unwrap_or(&[]);
+            let sent = self.send_now(relay, bytes, forward);
+            self.count_sent_now(sent);
+            return self.ring.give_back(buffer);
         }
         let tag = Towards::Peer.tag(payload.len());
         self.send(relay.via, buffer, payload, &forward.peer.0, tag);
+    }
+
+    /// Sends to a peer what lies in a client's `message`, which is not in a buffer of the ring.
+    pub(super) fn send_copy_to_peer(&mut self, message: &[u8], forward: &ToPeer) {
+        let payload = message.get(forward.payload.clone()).unwrap_or(&[]);
+        let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
+            return self.count(DropReason::NoAllocation);
+        };
+        // The other buffers are for the server's replies, which a crowd of messages in one
+        // segment must not use up.
+        let may_queue = !forward.dont_fragment && payload.len() <= self.ring.payload_max();
+        if may_queue && let Some(mut buffer) = self.ring.take_reply_above(REPLIES_KEPT) {
+            if let Some(place) = self.ring.bytes_mut(&mut buffer).get_mut(..payload.len()) {
+                place.copy_from_slice(payload);
+            }
+            let tag = Towards::Peer.tag(payload.len());
+            return self.send(relay.via, buffer, 0..payload.len(), &forward.peer.0, tag);
+        }
+        // What was queued before is not overtaken.
+        self.ring.flush();
+        let sent = self.send_now(relay, payload, forward);
+        self.count_sent_now(sent);
     }
 
     /// Sends a peer's payload to the client, in place, behind its prefix.
@@ -197,9 +224,11 @@ impl SocketLane {
     /// Sends what the engine wrote at the start of a reply buffer.
     pub(super) fn reply(&mut self, buffer: Buffer, len: usize, five_tuple: &FiveTuple) {
         let sent = match self.listener(five_tuple) {
-            Some(via) => self
-                .ring
-                .send(via, buffer, 0..len, &five_tuple.client.0, REPLY),
+            Some(via) => {
+                let tag = Towards::Reply.tag(0);
+                self.ring
+                    .send(via, buffer, 0..len, &five_tuple.client.0, tag)
+            }
             None => Err(buffer),
         };
         if let Err(buffer) = sent {
@@ -210,12 +239,11 @@ impl SocketLane {
 
     /// Takes note of what became of a send; a failure harms no other packet.
     pub(super) fn sent(&mut self, buffer: Buffer, tag: u32, result: Result<(), Errno>) {
-        // A spare buffer may hold a relayed packet, one that came in at another shard.
-        match (tag == REPLY, result) {
-            (true, Ok(())) => {}
-            (true, Err(_)) => self.counters.replies_lost += 1,
-            (false, Ok(())) => self.count_relayed(tag),
-            (false, Err(error)) => self.count(reason_of(error)),
+        match (Towards::of_tag(tag), result) {
+            ((Towards::Reply, _), Ok(())) => {}
+            ((Towards::Reply, _), Err(_)) => self.counters.replies_lost += 1,
+            (_, Ok(())) => self.count_relayed(tag),
+            (_, Err(error)) => self.count(reason_of(error)),
         }
         self.ring.give_back(buffer);
     }
@@ -350,32 +378,36 @@ impl SocketLane {
         }
     }
 
-    /// DF is an option of the socket, not of a datagram, so this one is sent by itself.
-    fn send_unfragmented(
-        &mut self,
-        relay: Relay,
-        buffer: Buffer,
-        range: Range<usize>,
-        to: &SocketAddr,
-    ) {
-        let tag = Towards::Peer.tag(range.len());
-        let result = self.sockets.socket(relay.slot).map(|socket| {
-            let bytes = self.ring.bytes(&buffer).get(range).unwrap_or(&[]);
-            let is_ipv6 = to.is_ipv6();
-            set_fragment_policy(socket, is_ipv6, FragmentPolicy::DontFragment)?;
-            let sent = socket.send_to(bytes, &(*to).into());
-            set_fragment_policy(socket, is_ipv6, FragmentPolicy::Fragment)?;
-            sent
-        });
-        match result {
-            Some(Ok(_)) => self.count_relayed(tag),
-            Some(Err(error)) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                self.count(reason_of(Errno::from_raw(errno)));
-            }
-            None => self.count(DropReason::NoAllocation),
+    /// Sends without the ring. DF is an option of the socket, not of a datagram, so one that asks
+    /// for it is sent by itself.
+    fn send_now(&self, relay: Relay, bytes: &[u8], forward: &ToPeer) -> Result<usize, DropReason> {
+        let socket = self
+            .sockets
+            .socket(relay.slot)
+            .ok_or(DropReason::NoAllocation)?;
+        let to = forward.peer.0;
+        let sent = if forward.dont_fragment {
+            set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::DontFragment).and_then(|()| {
+                let sent = socket.send_to(bytes, &to.into());
+                set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::Fragment)?;
+                sent
+            })
+        } else {
+            socket.send_to(bytes, &to.into())
+        };
+        sent.map_err(|error| reason_of(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+    }
+
+    fn count_sent_now(&mut self, sent: Result<usize, DropReason>) {
+        match sent {
+            Ok(payload_bytes) => self.count_relayed(Towards::Peer.tag(payload_bytes)),
+            Err(reason) => self.count(reason),
         }
-        self.ring.give_back(buffer);
+    }
+
+    /// Counts a packet that was relayed to a client on a stream.
+    pub(super) const fn count_to_client(&mut self, payload_bytes: usize) {
+        self.count_relayed(Towards::Client.tag(payload_bytes));
     }
 
     const fn count_relayed(&mut self, tag: u32) {
@@ -388,6 +420,7 @@ impl SocketLane {
         } = &mut self.counters;
         let (towards, payload_bytes) = Towards::of_tag(tag);
         let (packets, bytes) = match towards {
+            Towards::Reply => return,
             Towards::Peer => (to_peer_packets, to_peer_bytes),
             Towards::Client => (to_client_packets, to_client_bytes),
         };

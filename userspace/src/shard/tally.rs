@@ -110,6 +110,8 @@ numbers! {
         connections_refused: [u64; ConnectionRefusal::ALL.len()],
         /// Connections that ended, a [`ConnectionEnd`] each.
         connections_closed: [u64; ConnectionEnd::ALL.len()],
+        /// Relayed packets that found a connection's write queue full; also among the drops.
+        write_queue_dropped: u64,
         /// Turns of the loop.
         turns: u64,
         /// Nanoseconds of its core that the shard's thread has used, the kernel's work on its
@@ -135,6 +137,36 @@ impl Snapshot {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.drops.iter().sum()
+    }
+
+    /// Open connections, of all transports.
+    #[must_use]
+    pub fn live_connections(&self) -> u64 {
+        self.connections.iter().sum()
+    }
+
+    /// Connections that were accepted, of all transports.
+    #[must_use]
+    pub fn accepted_connections(&self) -> u64 {
+        self.connections_accepted.iter().sum()
+    }
+
+    /// Connections that ended so.
+    #[must_use]
+    pub fn closed_connections(&self, end: ConnectionEnd) -> u64 {
+        self.connections_closed
+            .get(end as usize)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Connections that were refused so.
+    #[must_use]
+    pub fn refused_connections(&self, refusal: ConnectionRefusal) -> u64 {
+        self.connections_refused
+            .get(refusal as usize)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Reasons with at least one drop.

@@ -146,6 +146,10 @@ impl Buffers {
         buffer.index >= self.receive
     }
 
+    pub(super) const fn spare_replies(&self) -> usize {
+        self.replies.len()
+    }
+
     pub(super) fn take_reply(&mut self) -> Option<Buffer> {
         self.replies.pop()
     }

@@ -1,4 +1,4 @@
-//! A safe door to io_uring, for datagrams: the only module of this crate with `unsafe` in it.
+//! A safe door to io_uring, for datagrams and byte streams: the only module of this crate with `unsafe` in it.
 //!
 //! [`Ring`] receives with multishot RECVMSG into provided buffers and sends from the very buffer
 //! a datagram came in, so that a relayed packet is never copied in user space. It knows sockets,
@@ -15,7 +15,7 @@ mod token;
 
 pub use address::RawAddress;
 pub use buffers::{Buffer, HEADROOM_BYTES, TAILROOM_BYTES, payload_max};
-pub use ring::{Completion, Datagram, Ring, RingConfig, RingError, Via};
+pub use ring::{Completion, Datagram, Ring, RingConfig, RingError, StreamCompletion, Via};
 pub use sockopt::{
     FragmentPolicy, filter_icmp_errors, receive_drops, set_fragment_policy, steer_group,
 };

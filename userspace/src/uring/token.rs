@@ -15,6 +15,12 @@ pub enum OpKind {
     Cancel = 3,
     /// A descriptor became readable.
     Poll = 4,
+    /// A multishot accept on a listening socket.
+    Accept = 5,
+    /// A multishot receive on a stream.
+    ReceiveStream = 6,
+    /// Bytes written to a stream; in the kernel's hands the slot is that of the ring's own slab.
+    Write = 7,
 }
 
 /// Names one operation of a ring.
@@ -57,6 +63,9 @@ impl OpToken {
             2 => OpKind::Send,
             3 => OpKind::Cancel,
             4 => OpKind::Poll,
+            5 => OpKind::Accept,
+            6 => OpKind::ReceiveStream,
+            7 => OpKind::Write,
             _ => return None,
         };
         let generation = (user_data >> 32) as u32 & Self::GENERATION_MASK;
@@ -74,7 +83,15 @@ mod tests {
 
     #[test]
     fn token_survives_the_trip_through_user_data() {
-        for kind in [OpKind::Receive, OpKind::Send, OpKind::Cancel, OpKind::Poll] {
+        for kind in [
+            OpKind::Receive,
+            OpKind::Send,
+            OpKind::Cancel,
+            OpKind::Poll,
+            OpKind::Accept,
+            OpKind::ReceiveStream,
+            OpKind::Write,
+        ] {
             let token = OpToken::new(kind, u32::MAX, 0x0123_4567);
             assert_eq!(OpToken::from_user_data(token.to_user_data()), Some(token));
         }

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::super::OpToken;
 use super::super::buffers::Buffer;
+use super::StreamCompletion;
 
 /// The socket an operation goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub enum Completion {
         /// Whether the poll goes on.
         armed: bool,
     },
+    /// Something happened on a byte stream.
+    Stream(StreamCompletion),
 }
 
 /// What a receive buffer holds.

@@ -2,6 +2,7 @@
 
 mod completion;
 mod config;
+mod stream;
 
 use std::fmt;
 use std::io;
@@ -21,12 +22,15 @@ use super::{OpKind, OpToken, RawAddress};
 
 pub use completion::{Completion, Datagram, Via};
 pub use config::{RingConfig, RingError};
+pub use stream::StreamCompletion;
+use stream::Writes;
 
 /// An io_uring and the packet memory it works on. Belongs to the thread that made it.
 pub struct Ring {
     // Dropped by hand, in this order: requests first, memory last (1).
     io: ManuallyDrop<IoUring>,
     buffers: ManuallyDrop<Buffers>,
+    writes: ManuallyDrop<Writes>,
     receive_shape: Box<libc::msghdr>,
     completions: Box<[MaybeUninit<cqueue::Entry>]>,
     reaped: Range<usize>,
@@ -77,6 +81,7 @@ impl Ring {
         Ok(Self {
             io: ManuallyDrop::new(io),
             buffers: ManuallyDrop::new(buffers),
+            writes: ManuallyDrop::new(Writes::default()),
             receive_shape: Box::new(receive_shape()),
             completions: Box::new_uninit_slice(REAP_MAX),
             reaped: 0..0,
@@ -210,7 +215,8 @@ impl Ring {
     /// Hands everything queued to the kernel without waiting. `false` when some of it is queued
     /// still; then a descriptor that was named in it must stay open.
     pub fn flush(&mut self) -> bool {
-        self.io.submit().is_ok() && self.io.submission().is_empty()
+        self.io.submission().is_empty()
+            || (self.io.submit().is_ok() && self.io.submission().is_empty())
     }
 
     /// The next completion, if there is one. Never waits.
@@ -274,6 +280,13 @@ impl Ring {
         self.buffers.take_reply()
     }
 
+    /// The same, where more than `kept` are spare.
+    pub fn take_reply_above(&mut self, kept: usize) -> Option<Buffer> {
+        (self.buffers.spare_replies() > kept)
+            .then(|| self.buffers.take_reply())
+            .flatten()
+    }
+
     /// Ends the use of a buffer.
     pub fn give_back(&mut self, buffer: Buffer) {
         self.buffers.give_back(buffer);
@@ -330,6 +343,9 @@ impl Ring {
             }
             OpKind::Poll => Some(Completion::Readable { token, armed }),
             OpKind::Cancel => None,
+            OpKind::Accept | OpKind::ReceiveStream | OpKind::Write => {
+                self.interpret_stream(token, entry).map(Completion::Stream)
+            }
         }
     }
 
@@ -340,9 +356,11 @@ impl Ring {
         for _ in 0..RUN_OUT_MAX {
             let arguments = SubmitArgs::new().timespec(&wait);
             let _timed_out = self.io.submitter().submit_with_args(1, &arguments);
-            if self.io.completion().fill(&mut self.completions).is_empty() {
+            // Read to the end: some carry descriptors that would stay open.
+            if self.next_completion().is_none() {
                 return;
             }
+            while self.next_completion().is_some() {}
         }
     }
 
@@ -383,12 +401,13 @@ impl Drop for Ring {
             // and a listener's port would still be taken when its process starts again.
             let _none_registered = self.io.submitter().unregister_files();
         }
-        // SAFETY: neither field is used again; both are dropped once, here. The memory goes only
-        // when the kernel has confirmed that no request is left to use it (1).
+        // SAFETY: no field is used again; each is dropped once, here. The memory goes only when
+        // the kernel has confirmed that no request is left to use it (1, 7).
         unsafe {
             ManuallyDrop::drop(&mut self.io);
             if quiet {
                 ManuallyDrop::drop(&mut self.buffers);
+                ManuallyDrop::drop(&mut self.writes);
             }
         }
     }
