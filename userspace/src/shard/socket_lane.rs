@@ -184,13 +184,17 @@ impl SocketLane {
         };
         // The other buffers are for the server's replies, which a crowd of messages in one
         // segment must not use up.
-        let may_queue = !forward.dont_fragment && payload.len() <= self.ring.payload_max();
-        if may_queue && let Some(mut buffer) = self.ring.take_reply_above(REPLIES_KEPT) {
-            if let Some(place) = self.ring.bytes_mut(&mut buffer).get_mut(..payload.len()) {
+        if !forward.dont_fragment
+            && let Some(mut buffer) = self.ring.take_reply_above(REPLIES_KEPT)
+        {
+            let place = self.ring.bytes_mut(&mut buffer).get_mut(..payload.len());
+            if let Some(place) = place {
                 place.copy_from_slice(payload);
+                let tag = Towards::Peer.tag(payload.len());
+                let range = 0..payload.len();
+                return self.send(relay.via, buffer, range, &forward.peer.0, tag);
             }
-            let tag = Towards::Peer.tag(payload.len());
-            return self.send(relay.via, buffer, 0..payload.len(), &forward.peer.0, tag);
+            self.ring.give_back(buffer);
         }
         // What was queued before is not overtaken.
         self.ring.flush();
