@@ -44,13 +44,16 @@ allow = ["127.0.0.0/8", "::1"]
 fn relay(text: &str, shards: u16, steer: bool) -> Relay {
     let config = Config::parse(text).unwrap();
     let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
-    let options = Options {
+    Relay::start(&plan, &options(shards, steer)).unwrap()
+}
+
+fn options(shards: u16, steer: bool) -> Options {
+    Options {
         pin: false,
         shards: Some(shards),
         steer,
         ..Options::default()
-    };
-    Relay::start(&plan, &options).unwrap()
+    }
 }
 
 fn listener(relay: &Relay, family: AddressFamily) -> ServerAddr {
@@ -358,15 +361,17 @@ fn error_of_the_network_reaches_its_client_once_whichever_shard_that_is_at() {
 
 #[test]
 fn address_can_be_listened_on_again_with_another_number_of_shards() {
-    let first = relay(CONFIG, 2, true);
-    let text = format!("address = \"{}\"", listener(&first, Ipv4));
+    let config = Config::parse(CONFIG).unwrap();
+    let mut plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
+    let first = Relay::start(&plan, &options(2, true)).unwrap();
     caller_at(&first, 1, 2).unwrap().close().unwrap();
-    let text = CONFIG.replace("address = \"127.0.0.1:0\"", &text);
-    let taken = Plan::new(Config::parse(&text).unwrap(), &Host::look().unwrap(), 0).unwrap();
-    let refused = Relay::start(&taken, &Options::default()).unwrap_err();
+    for (listen, bound) in plan.listen.iter_mut().zip(first.listeners()) {
+        listen.address = bound.0;
+    }
+    let refused = Relay::start(&plan, &options(2, true)).unwrap_err();
     assert!(refused.to_string().contains("another program"), "{refused}");
     first.stop().unwrap();
-    let second = relay(&text, 3, true);
+    let second = Relay::start(&plan, &options(3, true)).unwrap();
     for shard in 0..3 {
         let caller = caller_at(&second, shard, 3).unwrap();
         assert_eq!(second.fresh_snapshot().allocations, 1);

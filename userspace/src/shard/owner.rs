@@ -113,11 +113,9 @@ mod tests {
 
     #[test]
     fn owner_is_the_same_in_every_process() {
-        let owners = [2, 3, 16, 1_000].map(|shards| owner_of(client("192.0.2.1", 50_000), shards));
-        assert_eq!(
-            owners,
-            [2, 3, 16, 1_000].map(|shards| owner_of(client("192.0.2.1", 50_000), shards))
-        );
+        let owners = |ip| [2, 3, 16, 1_000].map(|shards| owner_of(client(ip, 50_000), shards));
+        assert_eq!(owners("192.0.2.1"), [1, 1, 9, 621]);
+        assert_eq!(owners("2001:db8::1"), [0, 0, 3, 202]);
         assert_eq!(owner_of(client("192.0.2.1", 50_000), 1), 0);
         assert_eq!(owner_of(client("192.0.2.1", 50_000), 0), 0);
     }
