@@ -116,14 +116,23 @@ fn call(
         script("browser/call.py"),
         authority.ca().display().to_string(),
     ];
-    let resolve = format!("{RELAY_NAME} {RELAY_V4}");
+    let address = RELAY_V4.to_string();
     let on = [
         "--namespace",
         hosts.client.name(),
         "--namespace",
         hosts.peer.name(),
     ];
-    let through = ["--url", url, "--resolve", &resolve, "--ca", &ca];
+    let through = [
+        "--url",
+        url,
+        "--ca",
+        &ca,
+        "--name",
+        RELAY_NAME,
+        "--address",
+        &address,
+    ];
     let credential = ["--user", USER, "--password", PASSWORD];
     let amount = ["--bytes", &bytes, "--frames", &frames];
     let run = ["-u", &script];

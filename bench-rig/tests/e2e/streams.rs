@@ -1,4 +1,7 @@
 //! uclient over TCP and TLS: not one message may be lost.
+//!
+//! uclient takes each TLS record for one message. A relay that puts two into a record is right by
+//! RFC 8656 section 3, and uclient sees loss all the same; Turnpike writes a record a message.
 
 use turnpike_bench_rig::netns::{PEER_V4, PEER_V6};
 
@@ -78,7 +81,8 @@ fn stream_clients_reach_each_other_through_their_relayed_addresses() {
     lose_nothing(&[loads.map(over(Tcp)), loads.map(over(Tls))].concat());
 }
 
-/// The measure of the rig: coturn's own server in the relay's place.
+/// The measure of the rig: coturn's own server in the relay's place. Not over TLS: it joins messages
+/// in a record when it is busy.
 #[test]
 fn the_rig_itself_loses_nothing_over_streams() {
     let hosts = hosts();

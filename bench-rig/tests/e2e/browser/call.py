@@ -32,7 +32,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--namespace", action="append", required=True, help="twice: the two hosts")
     parser.add_argument("--url", required=True, help="turn: or turns: URI of the relay")
-    parser.add_argument("--resolve", default="", help="NAME ADDRESS of the name in the URI")
+    parser.add_argument("--name", required=True, help="the relay's name, for the URI")
+    parser.add_argument("--address", required=True, help="the address that name stands for")
     parser.add_argument("--ca", type=Path, required=True, help="PEM file of the CA to trust")
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", required=True)
@@ -44,7 +45,7 @@ def arguments() -> argparse.Namespace:
 
 async def start(args: argparse.Namespace, folder: Path) -> list[Browser]:
     # Every other name is unknown at once: there is no name server to ask, only one to wait for.
-    rules = [f"MAP {rule}" for rule in (args.resolve, "* ~NOTFOUND") if rule]
+    rules = [f"MAP {args.name} {args.address}", "MAP * ~NOTFOUND", f"EXCLUDE {args.address}"]
     flags = [f"--host-resolver-rules={', '.join(rules)}"]
     browsers = (
         Browser.start(namespace, folder / str(number), flags, args.ca)
