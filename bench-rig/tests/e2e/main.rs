@@ -10,9 +10,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod abuse;
 mod browser;
 mod certificates;
 mod ice;
