@@ -104,6 +104,24 @@ impl Load {
         self.run_as(hosts, USER, PASSWORD)
     }
 
+    /// Starts a call and returns once it is under way. Only one with indications starts for sure.
+    #[track_caller]
+    pub(super) fn call(self, hosts: &Hosts, user: &str, password: &str) -> Call {
+        assert!(
+            self.indications,
+            "channel numbers may need more than one start"
+        );
+        let uclient = self.start(hosts, user, password);
+        let said = |line: &str| line.contains("Total connect time");
+        uclient
+            .wait_for_line("the allocations", WITHIN, said)
+            .unwrap_or_else(|error| panic!("{error}"));
+        Call {
+            uclient,
+            load: self,
+        }
+    }
+
     #[track_caller]
     pub(super) fn run_as(self, hosts: &Hosts, user: &str, password: &str) -> Report {
         for _ in 0..DRAWS_MAX {
@@ -159,6 +177,30 @@ impl Load {
             lost: 0,
             send_dropped: 0,
         }
+    }
+}
+
+/// A run of uclient that is under way.
+pub(super) struct Call {
+    uclient: Process,
+    load: Load,
+}
+
+impl Call {
+    pub(super) fn lives(&mut self) -> bool {
+        self.uclient.wait(Duration::ZERO).is_err()
+    }
+
+    /// Waits for the end of the call, in which no message may be lost.
+    #[track_caller]
+    pub(super) fn ends_whole(mut self) {
+        let status = self
+            .uclient
+            .wait(WITHIN)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let output = self.uclient.output();
+        assert!(status.success(), "uclient: {status}:\n{output}");
+        assert_eq!(Report::parse(&output), Some(self.load.whole()), "{output}");
     }
 }
 

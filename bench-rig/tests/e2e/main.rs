@@ -17,11 +17,14 @@
 mod abuse;
 mod browser;
 mod certificates;
+mod degrade;
 mod ice;
 mod life_cycle;
+mod live;
 mod load;
 mod metrics;
 mod relay;
+mod scene;
 mod streams;
 mod uclient;
 

@@ -135,7 +135,13 @@ fn coturn_command(folder: &Path, setup: &Setup) -> Vec<String> {
     command.extend([
         format!("--user={USER}:{PASSWORD}"),
         format!("--pidfile={}", file("pid")),
-        format!("--userdb={}", file("db")),
+        format!(
+            "--userdb={}",
+            setup
+                .database
+                .as_ref()
+                .map_or_else(|| file("db"), |path| path.display().to_string())
+        ),
     ]);
     for ip in [RELAY_V4, RELAY_V6] {
         command.extend([format!("--listening-ip={ip}"), format!("--relay-ip={ip}")]);

@@ -113,7 +113,7 @@ fn over(transport: Transport) -> impl Fn(Load) -> Load {
 }
 
 /// Listeners of all transports.
-pub(super) fn with_streams(authority: &Authority) -> Setup {
+fn with_streams(authority: &Authority) -> Setup {
     Setup {
         tls: Some(authority.files()),
         ..Setup::default()

@@ -4,12 +4,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use turnpike_bench_rig::netns::RELAY_V4;
 
 use super::super::relay::{PORT, TLS_PORT};
-use super::{Scene, noise, paced};
+use super::super::scene::Scene;
+use super::{noise, paced};
 
 /// Half-open streams for each way to be half open.
 const EACH: usize = 100;
@@ -55,9 +56,13 @@ pub(super) fn garbage(scene: &Scene, over: &AtomicBool) -> u64 {
 #[track_caller]
 pub(super) fn all_are_closed(scene: &Scene, within: Duration) {
     let waiting = || {
+        let deadline = Instant::now() + within;
         let mut open = 0;
         for mut stream in open_halves() {
-            stream.set_read_timeout(Some(within)).unwrap();
+            // What has ended says so at once.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let patience = left.max(Duration::from_millis(1));
+            stream.set_read_timeout(Some(patience)).unwrap();
             let ended = match stream.read(&mut [0; 64]) {
                 Ok(read) => read == 0,
                 Err(error) => error.kind() == ErrorKind::ConnectionReset,

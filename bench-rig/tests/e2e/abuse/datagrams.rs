@@ -7,8 +7,9 @@ use std::time::Duration;
 use turnpike_bench_rig::netns::{PEER_V4, Process, RELAY_V4};
 
 use super::super::relay::{PASSWORD, PORT, TLS_PORT, USER};
+use super::super::scene::Scene;
 use super::super::{python, script};
-use super::{Scene, noise, paced};
+use super::{noise, paced};
 
 /// Datagrams a millisecond.
 const RATE: u64 = 10;

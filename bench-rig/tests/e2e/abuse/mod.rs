@@ -11,13 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use turnpike_bench_rig::netns::Hosts;
-
-use super::certificates::Authority;
-use super::hosts;
 use super::load::{INDICATIONS, INDICATIONS_V6, Load, Transport, run_all};
-use super::relay::{Relay, Setup};
-use super::streams::with_streams;
+use super::relay::Setup;
+use super::scene::Scene;
 use super::uclient::echo;
 
 #[test]
@@ -58,26 +54,6 @@ fn half_open_streams_are_closed_in_time() {
     connections::all_are_closed(&scene, Duration::from_secs(10));
 }
 
-/// Hosts with a relay that serves every transport.
-struct Scene {
-    hosts: Hosts,
-    authority: Authority,
-    relay: Relay,
-}
-
-impl Scene {
-    fn new(change: impl FnOnce(Setup) -> Setup) -> Self {
-        let hosts = hosts();
-        let authority = Authority::new();
-        let relay = Relay::start_with(&hosts, &change(with_streams(&authority)));
-        Self {
-            hosts,
-            authority,
-            relay,
-        }
-    }
-}
-
 /// Runs calls of every transport beside an abuser, who must have done at least so much.
 #[track_caller]
 fn costs_live_calls_nothing(at_least: u64, abuser: fn(&Scene, &AtomicBool) -> u64) {
@@ -107,7 +83,6 @@ fn call(load: Load, transport: Transport) -> Load {
     Load {
         transport,
         messages: 500,
-        clients: 2,
         ..load
     }
 }
