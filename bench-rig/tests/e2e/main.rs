@@ -2,8 +2,9 @@
 //! namespaces. Needs root, coturn's test programs and `.venv`: `make test` sees to all of them.
 //!
 //! `TURNPIKE_BIN` names the relay's binary (else it is built in release), `TURNPIKE_PYTHON` the
-//! Python that has aioice (else the one in `.venv`). With `TURNPIKE_E2E_RELAY=coturn` the tests that
-//! any relay must pass run against coturn's server: what fails there too is the rig's fault.
+//! Python that has aioice (else the one in `.venv`), `TURNPIKE_CHROMIUM` the browser (else
+//! `chromium`). With `TURNPIKE_E2E_RELAY=coturn` the tests of streams and browsers run against
+//! coturn's server: what fails there too is the rig's fault, but for what they say coturn does.
 
 #![forbid(unsafe_code)]
 #![expect(

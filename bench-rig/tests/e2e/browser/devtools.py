@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 PIPE_READER_LIMIT = 1 << 26  # bytes of one message, far above what a page of ours says
+CHROMIUM = os.environ.get("TURNPIKE_CHROMIUM", "chromium")
 STOP_TIMEOUT = 5  # seconds
 FLAGS = [
     "--headless=new",
@@ -50,7 +51,7 @@ class Browser:
         command = [
             *("bash", "-c", takes_pipe, "bash"),
             *("nsenter", f"--net=/run/netns/{namespace}", "--"),
-            *("chromium", *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, "about:blank"),
+            *(CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, "about:blank"),
         ]
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
