@@ -88,11 +88,7 @@ fn the_rig_itself_loses_nothing_over_streams() {
     let hosts = hosts();
     let authority = Authority::new();
     let relay = Relay::run(&hosts, Program::Coturn, &with_streams(&authority));
-    all_arrive(
-        &hosts,
-        &relay,
-        &[over(Tcp)(CHANNELS), over(Tls)(INDICATIONS_V6)],
-    );
+    all_arrive(&hosts, &relay, &[CHANNELS, INDICATIONS_V6].map(over(Tcp)));
 }
 
 /// uclient says so when there is nobody: a success above is no accident of its own.
