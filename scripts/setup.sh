@@ -23,6 +23,8 @@ main() {
             want ethtool ethtool
             want setpriv util-linux
             want turnutils_uclient coturn
+            want certutil libnss3-tools
+            want_browser
             python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
             install_wanted
             rust_parts
@@ -42,6 +44,17 @@ need_cargo() {
 wanted=()
 want() {
     have "$1" || wanted+=("$2")
+}
+
+# Debian packages Chromium; Ubuntu has it as a snap only, which cannot start on the tests' hosts.
+want_browser() {
+    if have chromium || have google-chrome || [ -n "${TURNPIKE_CHROMIUM:-}" ]; then
+        return
+    elif grep -qs '^ID=ubuntu' /etc/os-release; then
+        say "the browser tests will be left out: install Google Chrome's package to have them"
+    else
+        wanted+=(chromium)
+    fi
 }
 
 install_wanted() {

@@ -96,7 +96,10 @@ fn main() {
 
 fn measure(load: &Load, packets: usize) -> Vec<String> {
     let plan = Plan::new(Config::parse(CONFIG).unwrap(), &Host::look().unwrap(), 0).unwrap();
-    let mut options = Options::default();
+    let mut options = Options {
+        shards: Some(1),
+        ..Options::default()
+    };
     if let Some(buffers) = std::env::args().nth(2).and_then(|text| text.parse().ok()) {
         options.ring.receive_buffers = buffers;
     }

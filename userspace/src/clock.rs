@@ -8,13 +8,35 @@ use turnpike_types::Timestamp;
 /// `CLOCK_MONOTONIC`, the clock that kernel programs read too.
 #[must_use]
 pub fn now() -> Timestamp {
-    // The clock exists on every Linux; a zero would only make timers wait.
-    let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else {
-        return Timestamp::ZERO;
+    Timestamp::from_nanos(nanos_of(ClockId::CLOCK_MONOTONIC))
+}
+
+/// Nanoseconds of a core that the calling thread has used, in user space and in the kernel.
+#[must_use]
+pub fn thread_nanos() -> u64 {
+    nanos_of(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// Nanoseconds of all cores that the process has used.
+#[must_use]
+pub fn process_nanos() -> u64 {
+    nanos_of(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Nanoseconds since the host started, those asleep included.
+#[must_use]
+pub fn boot_nanos() -> u64 {
+    nanos_of(ClockId::CLOCK_BOOTTIME)
+}
+
+fn nanos_of(clock: ClockId) -> u64 {
+    // These clocks exist on every Linux; a zero would only make timers wait.
+    let Ok(time) = clock_gettime(clock) else {
+        return 0;
     };
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec()).unwrap_or(0);
-    Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 /// Seconds since 1970; zero before.

@@ -8,6 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
+use turnpike_types::Transport;
+
+use crate::config::ListenConfig;
 
 /// The addresses of interfaces that are up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,38 @@ impl Host {
         } else {
             reachable
         }
+    }
+
+    /// The listeners where none are named: UDP and TCP on `port` of every address that another
+    /// machine could use, and TLS on `tls_port` where there is one.
+    #[must_use]
+    pub fn listeners(&self, port: u16, tls_port: Option<u16>) -> Vec<ListenConfig> {
+        let ports = [
+            (Transport::Udp, Some(port)),
+            (Transport::Tcp, Some(port)),
+            (Transport::Tls, tls_port),
+        ];
+        let on = |transport, port| {
+            self.listen_addresses()
+                .into_iter()
+                .map(move |ip| ListenConfig {
+                    transport,
+                    address: SocketAddr::new(ip, port),
+                })
+        };
+        ports
+            .into_iter()
+            .filter_map(|(transport, port)| Some(on(transport, port?)))
+            .flatten()
+            .collect()
+    }
+
+    /// What this host calls itself, where it has a name.
+    #[must_use]
+    pub fn name() -> Option<String> {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        let name = name.trim();
+        (!name.is_empty() && name != "(none)").then(|| name.to_owned())
     }
 
     /// Where to relay from: one address a family.
@@ -183,6 +218,27 @@ mod tests {
             ips(&["172.17.0.1", "192.168.1.5", "fd00::5", "2001:db8::5"])
         );
         assert_eq!(host.relay_addresses(), ips(&["192.168.1.5", "2001:db8::5"]));
+    }
+
+    #[test]
+    fn every_reachable_address_gets_each_transport() {
+        let host = host(&["127.0.0.1", "10.0.0.2", "fd00::5"], &[]);
+        let listed = |tls_port| -> Vec<String> {
+            let listeners = host.listeners(3_478, tls_port).into_iter();
+            listeners
+                .map(|it| format!("{} {}", it.transport, it.address))
+                .collect()
+        };
+        let plain = [
+            "udp 10.0.0.2:3478",
+            "udp [fd00::5]:3478",
+            "tcp 10.0.0.2:3478",
+            "tcp [fd00::5]:3478",
+        ];
+        assert_eq!(listed(None), plain);
+        let all = listed(Some(5_349));
+        assert_eq!(all[..4], plain);
+        assert_eq!(all[4..], ["tls 10.0.0.2:5349", "tls [fd00::5]:5349"]);
     }
 
     #[test]

@@ -5,11 +5,15 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod database;
 pub mod entropy;
 pub mod host;
+pub mod metrics;
 pub mod probe;
 pub mod relay;
 pub mod shard;
+pub mod state;
+pub mod tls;
 
 #[expect(
     unsafe_code,

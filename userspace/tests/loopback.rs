@@ -464,7 +464,7 @@ fn relay_with(text: &str, ring: RingConfig) -> Relay {
         &Options {
             pin: false,
             ring,
-            guest: None,
+            ..Options::default()
         },
     )
     .unwrap()

@@ -9,6 +9,8 @@
     reason = "a global allocator that counts can only be written so"
 )]
 
+mod stream_support;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,7 +22,9 @@ use turnpike::config::Config;
 use turnpike::host::Host;
 use turnpike::probe::Caller;
 use turnpike::relay::{Options, Plan, Relay};
-use turnpike_types::{AddressFamily, PeerAddr};
+use turnpike_types::{AddressFamily, PeerAddr, Transport};
+
+use stream_support::Stage;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const WARM_UP: usize = 3_000;
@@ -115,6 +119,34 @@ fn relayed_packet_allocates_nothing() {
     let in_runs = 2 * RUNS * RUN_LENGTH;
     assert_eq!(last.packets(), 4 * (WARM_UP + PACKETS + in_runs) as u64);
     assert_eq!(last.dropped(), 0);
+}
+
+#[test]
+fn packet_relayed_to_and_from_a_tcp_client_allocates_nothing() {
+    IS_EXEMPT.set(true);
+    let stage = Stage::new();
+    let (mut caller, peer) = stage.call(Transport::Tcp);
+    let message = caller.channel_data(&[7; 172]);
+    let mut ping_pong = |count: usize| {
+        let mut buffer = [0; 512];
+        for _ in 0..count {
+            caller.write(&message);
+            assert_eq!(peer.receive().len(), 172);
+            peer.send(&caller, &[8; 172]);
+            assert_eq!(caller.stream().read(&mut buffer).unwrap(), message.len());
+        }
+    };
+    ping_pong(WARM_UP);
+    // The control: a new connection must be seen, or the count below would prove nothing.
+    COUNTS.store(true, Ordering::Relaxed);
+    let more = stage.allocate(Transport::Tcp);
+    COUNTS.store(false, Ordering::Relaxed);
+    assert!(ALLOCATIONS.swap(0, Ordering::Relaxed) > 0);
+    COUNTS.store(true, Ordering::Relaxed);
+    ping_pong(PACKETS);
+    COUNTS.store(false, Ordering::Relaxed);
+    assert_eq!(ALLOCATIONS.swap(0, Ordering::Relaxed), 0);
+    drop(more);
 }
 
 /// A client and a peer whose messages are made once.

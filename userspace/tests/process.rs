@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use turnpike::probe::{CallError, Caller};
@@ -34,12 +35,53 @@ fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut relay = Running::start("stop", CONFIG, None);
         assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
-        Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+        let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
+        caller.unwrap().close().unwrap();
         let (status, rest) = relay.stop(signal);
         assert_eq!(status, Some(0));
         assert!(rest.contains(&format!("stopped    by {signal}")), "{rest}");
         assert!(rest.contains("served     1 allocations"), "{rest}");
     }
+}
+
+#[test]
+fn first_signal_waits_for_the_last_allocation_and_ends_with_it() {
+    let mut relay = Running::start("drain", CONFIG, None);
+    let mut caller =
+        Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+    relay.signal(Signal::SIGTERM);
+    let said = relay.line();
+    assert!(said.starts_with("draining   1 allocations live"), "{said}");
+    // What lives keeps working while it is waited for.
+    caller.permit([127, 0, 0, 1].into()).unwrap();
+    caller.close().unwrap();
+    let (status, rest) = relay.wait();
+    assert_eq!(status, Some(0));
+    assert!(rest.contains("stopped    by SIGTERM\n"), "{rest}");
+}
+
+#[test]
+fn second_signal_ends_what_the_first_waits_for() {
+    let mut relay = Running::start("twice", CONFIG, None);
+    let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+    relay.signal(Signal::SIGTERM);
+    let said = relay.line();
+    assert!(said.starts_with("draining"), "{said}");
+    let (status, rest) = relay.stop(Signal::SIGINT);
+    assert_eq!(status, Some(0));
+    assert!(rest.contains("stopped    by SIGTERM, at once\n"), "{rest}");
+    drop(caller);
+}
+
+#[test]
+fn sighup_stops_nothing() {
+    let mut relay = Running::start("hup", CONFIG, None);
+    relay.signal(Signal::SIGHUP);
+    let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
+    caller.close().unwrap();
+    let (status, rest) = relay.stop(Signal::SIGTERM);
+    assert_eq!(status, Some(0));
+    assert!(rest.contains("served     1 allocations"), "{rest}");
 }
 
 #[test]
@@ -89,6 +131,31 @@ fn descriptor_exhaustion_is_answered_with_508_and_recovers() {
     }
     wait_until("all descriptors are back", || relay.descriptors() == before);
     assert_eq!(relay.stop(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
+fn log_that_nobody_reads_stalls_no_call() {
+    const PIPE_BYTES: i32 = 4_096;
+    const CALLS: usize = 100;
+    let (mut unread, stderr) = std::io::pipe().unwrap();
+    fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap();
+    let mut relay = Running::start_logging_to(stderr.into(), "unread", CONFIG, None);
+    for _ in 0..CALLS {
+        let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
+        caller.unwrap().close().unwrap();
+    }
+    let (status, rest) = relay.stop(Signal::SIGTERM);
+    assert_eq!(status, Some(0));
+    assert!(
+        rest.contains(&format!("served     {CALLS} allocations")),
+        "{rest}"
+    );
+    let mut log = Vec::new();
+    unread.read_to_end(&mut log).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    // A line that does not fit waits whole.
+    assert!(log.len() > PIPE_BYTES as usize / 2, "{log}");
+    assert!(log.matches("allocation created").count() < CALLS, "{log}");
 }
 
 #[test]
@@ -165,6 +232,12 @@ struct Running {
 
 impl Running {
     fn start(name: &str, config: &str, descriptors: Option<u32>) -> Self {
+        // As on a full disk: a log that cannot be written must end nothing.
+        let stderr = fs::File::create("/dev/full").unwrap();
+        Self::start_logging_to(stderr.into(), name, config, descriptors)
+    }
+
+    fn start_logging_to(stderr: Stdio, name: &str, config: &str, descriptors: Option<u32>) -> Self {
         let file = config_file(name, config);
         let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
         let mut child = Command::new("sh")
@@ -172,8 +245,8 @@ impl Running {
             .arg(env!("CARGO_BIN_EXE_turnpike"))
             .arg(&file.0)
             .stdout(Stdio::piped())
-            // As on a full disk: a log that cannot be written must end nothing.
-            .stderr(fs::File::create("/dev/full").unwrap())
+            .env("TURNPIKE_LOG", "debug")
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -198,8 +271,26 @@ impl Running {
         }
     }
 
-    fn stop(&mut self, signal: Signal) -> (Option<i32>, String) {
+    fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// The next line that is not empty.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        while line.trim().is_empty() {
+            line.clear();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        line
+    }
+
+    fn stop(&mut self, signal: Signal) -> (Option<i32>, String) {
+        self.signal(signal);
+        self.wait()
+    }
+
+    fn wait(&mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)

@@ -6,8 +6,10 @@ Prints one line for each thing that worked and ends with a failure at the first 
 
 import argparse
 import asyncio
+import ssl
 
 import aioice
+from aioice.turn import TurnClientTcpProtocol
 
 MESSAGES = 200
 TIMEOUT = 20  # seconds, for gathering, for connecting, and for each message
@@ -15,6 +17,8 @@ TIMEOUT = 20  # seconds, for gathering, for connecting, and for each message
 
 async def main() -> None:
     args = arguments()
+    if args.single_bytes:
+        TurnClientTcpProtocol._send = send_single_bytes
     alice, bob = agent(args, controlling=True), agent(args, controlling=False)
     await asyncio.wait_for(introduce(alice, bob), TIMEOUT)
     check_relayed(alice, args.relay)
@@ -30,6 +34,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="address of the TURN server")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--transport", choices=["udp", "tcp", "tls"], default="udp")
+    parser.add_argument("--ca", required=True, help="PEM file of the CA to trust")
+    parser.add_argument(
+        "--single-bytes", action="store_true", help="each byte in a segment of its own"
+    )
     parser.add_argument("--relay", required=True, help="relayed addresses must have this IP")
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", required=True)
@@ -37,11 +46,14 @@ def arguments() -> argparse.Namespace:
 
 
 def agent(args: argparse.Namespace, *, controlling: bool) -> aioice.Connection:
+    tls = ssl.create_default_context(cafile=args.ca) if args.transport == "tls" else False
     return aioice.Connection(
         ice_controlling=controlling,
         turn_server=(args.server, args.port),
         turn_username=args.user,
         turn_password=args.password,
+        turn_transport="udp" if args.transport == "udp" else "tcp",
+        turn_ssl=tls,
         transport_policy=aioice.TransportPolicy.RELAY,
     )
 
@@ -73,6 +85,12 @@ async def both_ways(alice: aioice.Connection, bob: aioice.Connection) -> None:
             await sender.send(message)
             received = await asyncio.wait_for(receiver.recv(), TIMEOUT)
             assert received == message, f"message {number} was changed"
+
+
+def send_single_bytes(self: TurnClientTcpProtocol, data: bytes) -> None:
+    """Stands in for the protocol's own; asyncio sets TCP_NODELAY, so a write is a segment."""
+    for byte in self._padded(data):
+        self.transport.write(bytes([byte]))
 
 
 asyncio.run(main())

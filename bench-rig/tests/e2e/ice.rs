@@ -1,42 +1,85 @@
 //! aioice, an independent ICE implementation in Python, through the relay.
 
-use std::env;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use turnpike_bench_rig::netns::{RELAY_V4, RELAY_V6};
 
-use super::relay::{PASSWORD, PORT, Relay, USER};
-use super::{hosts, root};
+use super::certificates::Authority;
+use super::relay::{PASSWORD, PORT, Relay, Setup, TLS_PORT, USER};
+use super::{hosts, python, script};
 
 #[test]
 fn aioice_talks_through_relayed_candidates() {
-    aioice_talks_through(RELAY_V4);
+    aioice_talks_through(RELAY_V4, &[]);
 }
 
 /// Its client asks for IPv4 relayed addresses only, also where it reaches the server over IPv6.
 #[test]
 fn aioice_talks_through_relayed_candidates_of_an_ipv6_server() {
-    aioice_talks_through(RELAY_V6);
+    aioice_talks_through(RELAY_V6, &[]);
+}
+
+#[test]
+fn aioice_talks_through_a_tcp_server() {
+    aioice_talks_through(RELAY_V4, &["--transport", "tcp"]);
+}
+
+#[test]
+fn aioice_talks_through_an_ipv6_tcp_server() {
+    aioice_talks_through(RELAY_V6, &["--transport", "tcp"]);
+}
+
+/// It verifies the certificate against the test's authority.
+#[test]
+fn aioice_talks_through_a_tls_server() {
+    aioice_talks_through(RELAY_V4, &["--transport", "tls"]);
+}
+
+/// Every byte in a segment of its own: no frame may be taken for whole, or lost, before it is.
+#[test]
+fn aioice_talks_over_tcp_in_single_bytes() {
+    aioice_talks_through(RELAY_V4, &["--transport", "tcp", "--single-bytes"]);
+}
+
+/// Every byte in a TLS record of its own.
+#[test]
+fn aioice_talks_over_tls_in_single_bytes() {
+    aioice_talks_through(RELAY_V4, &["--transport", "tls", "--single-bytes"]);
 }
 
 #[track_caller]
-fn aioice_talks_through(server: IpAddr) {
+fn aioice_talks_through(server: IpAddr, options: &[&str]) {
     let hosts = hosts();
-    let relay = Relay::start(&hosts);
-    let script = root()
-        .join("bench-rig/tests/e2e/aioice_relay.py")
-        .display()
-        .to_string();
-    let [server, relayed, port] = [server.to_string(), RELAY_V4.to_string(), PORT.to_string()];
-    let args = ["--server", &server, "--port", &port, "--relay", &relayed];
+    let authority = Authority::new();
+    let setup = Setup {
+        tls: (!options.is_empty()).then(|| authority.files()),
+        ..Setup::default()
+    };
+    let relay = Relay::start_with(&hosts, &setup);
+    let port = if options.contains(&"tls") {
+        TLS_PORT
+    } else {
+        PORT
+    };
+    let [server, relayed, port] = [server.to_string(), RELAY_V4.to_string(), port.to_string()];
+    let [script, ca] = [
+        script("aioice_relay.py"),
+        authority.ca().display().to_string(),
+    ];
+    let args = [
+        "--server", &server, "--port", &port, "--relay", &relayed, "--ca", &ca,
+    ];
     let credential = ["--user", USER, "--password", PASSWORD];
     let mut agents = hosts
         .client
         .spawn(
             python(),
-            ["-u", &script].iter().chain(&args).chain(&credential),
+            ["-u", &script]
+                .iter()
+                .chain(&args)
+                .chain(&credential)
+                .chain(options),
         )
         .unwrap();
     let status = agents.wait(WITHIN).unwrap();
@@ -48,17 +91,6 @@ fn aioice_talks_through(server: IpAddr) {
     );
     assert!(output.contains("received them all"), "{output}");
     assert_eq!(output.matches("gathered relay").count(), 2, "{output}");
-}
-
-fn python() -> PathBuf {
-    let python = env::var_os("TURNPIKE_PYTHON")
-        .map_or_else(|| root().join(".venv/bin/python"), PathBuf::from);
-    assert!(
-        python.is_file(),
-        "{} is not there: run `make setup`",
-        python.display()
-    );
-    python
 }
 
 /// How long the agents may take for everything.

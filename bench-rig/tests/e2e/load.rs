@@ -16,9 +16,19 @@ use turnpike_bench_rig::netns::{Hosts, PEER_V4, PEER_V6, Process, RELAY_V4, RELA
 
 use super::relay::{PASSWORD, USER};
 
+/// How uclient reaches the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Udp,
+    Tcp,
+    /// It does not look at the certificate.
+    Tls,
+}
+
 /// A run of uclient.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
+    pub(super) transport: Transport,
     pub(super) server: IpAddr,
     pub(super) peer: IpAddr,
     /// Send and Data indications in place of channels.
@@ -26,6 +36,8 @@ pub(super) struct Load {
     /// RTP and RTCP pairs of allocations.
     pub(super) pairs: bool,
     pub(super) clients: u32,
+    /// Messages each client sends on each allocation.
+    pub(super) messages: u64,
     /// Bytes of a message.
     pub(super) length: u32,
     /// The clients send to each other's relayed addresses, not to the peer.
@@ -33,11 +45,13 @@ pub(super) struct Load {
 }
 
 pub(super) const CHANNELS: Load = Load {
+    transport: Transport::Udp,
     server: RELAY_V4,
     peer: PEER_V4,
     indications: false,
     pairs: false,
     clients: 1,
+    messages: MESSAGES,
     length: 172,
     between_clients: false,
 };
@@ -58,7 +72,7 @@ pub(super) const INDICATIONS_V6: Load = Load {
     ..CHANNELS_V6
 };
 
-/// Messages a client sends on each allocation.
+/// Messages a client sends on each allocation, where nothing else is said.
 pub(super) const MESSAGES: u64 = 50;
 
 /// The shortest message that holds what uclient writes into it.
@@ -90,6 +104,24 @@ impl Load {
         self.run_as(hosts, USER, PASSWORD)
     }
 
+    /// Starts a call and returns once it is under way. Only one with indications starts for sure.
+    #[track_caller]
+    pub(super) fn call(self, hosts: &Hosts, user: &str, password: &str) -> Call {
+        assert!(
+            self.indications,
+            "channel numbers may need more than one start"
+        );
+        let uclient = self.start(hosts, user, password);
+        let said = |line: &str| line.contains("Total connect time");
+        uclient
+            .wait_for_line("the allocations", WITHIN, said)
+            .unwrap_or_else(|error| panic!("{error}"));
+        Call {
+            uclient,
+            load: self,
+        }
+    }
+
     #[track_caller]
     pub(super) fn run_as(self, hosts: &Hosts, user: &str, password: &str) -> Report {
         for _ in 0..DRAWS_MAX {
@@ -116,12 +148,17 @@ impl Load {
             option("-u", &user),
             option("-w", &password),
             option("-z", &INTERVAL_MS),
-            option("-n", &MESSAGES),
+            option("-n", &self.messages),
             option("-m", &self.clients),
             option("-l", &self.length),
             option("-e", &self.peer),
         ]
         .concat();
+        args.extend(match self.transport {
+            Transport::Udp => vec![],
+            Transport::Tcp => vec!["-t".to_owned()],
+            Transport::Tls => vec!["-t".to_owned(), "-S".to_owned()],
+        });
         args.extend(flag("-s", self.indications));
         args.extend(flag("-c", !self.pairs));
         args.extend(flag("-x", self.peer.is_ipv6()));
@@ -133,13 +170,37 @@ impl Load {
     /// What uclient reports when not one message is lost.
     pub(super) fn whole(self) -> Report {
         let allocations = u64::from(self.clients) * if self.pairs { 2 } else { 1 };
-        let sent = allocations * MESSAGES;
+        let sent = allocations * self.messages;
         Report {
             sent,
             received: sent,
             lost: 0,
             send_dropped: 0,
         }
+    }
+}
+
+/// A run of uclient that is under way.
+pub(super) struct Call {
+    uclient: Process,
+    load: Load,
+}
+
+impl Call {
+    pub(super) fn lives(&mut self) -> bool {
+        self.uclient.wait(Duration::ZERO).is_err()
+    }
+
+    /// Waits for the end of the call, in which no message may be lost.
+    #[track_caller]
+    pub(super) fn ends_whole(mut self) {
+        let status = self
+            .uclient
+            .wait(WITHIN)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let output = self.uclient.output();
+        assert!(status.success(), "uclient: {status}:\n{output}");
+        assert_eq!(Report::parse(&output), Some(self.load.whole()), "{output}");
     }
 }
 

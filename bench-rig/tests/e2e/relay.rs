@@ -12,11 +12,47 @@ use cargo_metadata::MetadataCommand;
 use tempfile::TempDir;
 use turnpike_bench_rig::netns::{Hosts, NETWORK_V4, NETWORK_V6, Process, RELAY_V4, RELAY_V6};
 
+use super::certificates::TlsFiles;
 use super::root;
 
 pub(super) const USER: &str = "alice";
 pub(super) const PASSWORD: &str = "correct horse";
 pub(super) const PORT: u16 = 3478;
+pub(super) const TLS_PORT: u16 = 5349;
+
+/// The program in the relay's place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The relay under test.
+    Turnpike,
+    /// coturn's server: the rig's own measure.
+    Coturn,
+}
+
+impl Program {
+    /// The relay under test; where `TURNPIKE_E2E_RELAY` says `coturn`, that, to tell faults of the
+    /// rig from faults of the relay.
+    pub(super) fn chosen() -> Self {
+        match env::var("TURNPIKE_E2E_RELAY").as_deref() {
+            Ok("coturn") => Self::Coturn,
+            Ok(other) => panic!("TURNPIKE_E2E_RELAY is {other}; it may be coturn, or not be set"),
+            Err(_) => Self::Turnpike,
+        }
+    }
+}
+
+/// What a relay has beside its UDP listeners.
+#[derive(Clone, Default)]
+pub(super) struct Setup {
+    /// TCP listeners too, and TLS listeners with this certificate.
+    pub(super) tls: Option<TlsFiles>,
+    /// More of Turnpike's configuration, as TOML: whole sections.
+    pub(super) sections: String,
+    /// A SQLite database of users.
+    pub(super) database: Option<PathBuf>,
+    /// A shell command to run in the relay's place, which ends in `exec "$@"` to start it.
+    pub(super) shell: Option<String>,
+}
 
 /// A running relay; it dies with its guard.
 pub(super) struct Relay {
@@ -27,42 +63,30 @@ pub(super) struct Relay {
 impl Relay {
     /// Starts `turnpike run` with a config file and waits until it answers on both families.
     pub(super) fn start(hosts: &Hosts) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("turnpike.toml");
-        fs::write(&config, config_text()).unwrap();
-        let process = hosts
-            .relay
-            .spawn(binary(), [Path::new("run"), Path::new("--config"), &config])
-            .unwrap();
-        Self::answering(hosts, process, folder)
+        Self::run(hosts, Program::Turnpike, &Setup::default())
     }
 
     /// Starts coturn's server in the same place with the same settings: the rig's own measure.
     pub(super) fn start_coturn(hosts: &Hosts) -> Self {
+        Self::run(hosts, Program::Coturn, &Setup::default())
+    }
+
+    /// Starts the chosen program with this set-up.
+    pub(super) fn start_with(hosts: &Hosts, setup: &Setup) -> Self {
+        Self::run(hosts, Program::chosen(), setup)
+    }
+
+    pub(super) fn run(hosts: &Hosts, program: Program, setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name).display().to_string();
-        let [v4, v6] = [RELAY_V4, RELAY_V6].map(|ip| ip.to_string());
+        let command = match program {
+            Program::Turnpike => turnpike_command(folder.path(), setup),
+            Program::Coturn => coturn_command(folder.path(), setup),
+        };
+        let shell = setup.shell.as_deref().unwrap_or(r#"exec "$@""#);
+        let args = ["-euc", shell, "sh"].map(str::to_owned);
         let process = hosts
             .relay
-            .spawn(
-                "turnserver",
-                [
-                    "-n",
-                    "--no-cli",
-                    "--no-tls",
-                    "--no-dtls",
-                    "--log-file=stdout",
-                    "--lt-cred-mech",
-                    "--realm=turnpike.test",
-                    &format!("--user={USER}:{PASSWORD}"),
-                    &format!("--pidfile={}", file("pid")),
-                    &format!("--userdb={}", file("db")),
-                    &format!("--listening-ip={v4}"),
-                    &format!("--listening-ip={v6}"),
-                    &format!("--relay-ip={v4}"),
-                    &format!("--relay-ip={v6}"),
-                ],
-            )
+            .spawn("sh", args.into_iter().chain(command))
             .unwrap();
         Self::answering(hosts, process, folder)
     }
@@ -83,31 +107,99 @@ impl Relay {
     }
 }
 
-fn config_text() -> String {
+fn turnpike_command(folder: &Path, setup: &Setup) -> Vec<String> {
+    let config = folder.join("turnpike.toml");
+    fs::write(&config, config_text(setup)).unwrap();
+    let binary = binary().display().to_string();
+    vec![
+        binary,
+        "run".to_owned(),
+        "--config".to_owned(),
+        config.display().to_string(),
+    ]
+}
+
+fn coturn_command(folder: &Path, setup: &Setup) -> Vec<String> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let mut command: Vec<String> = [
+        "turnserver",
+        "-n",
+        "--no-cli",
+        "--no-dtls",
+        "--log-file=stdout",
+        "--lt-cred-mech",
+        "--realm=turnpike.test",
+    ]
+    .map(str::to_owned)
+    .into();
+    command.extend([
+        format!("--user={USER}:{PASSWORD}"),
+        format!("--pidfile={}", file("pid")),
+        format!(
+            "--userdb={}",
+            setup
+                .database
+                .as_ref()
+                .map_or_else(|| file("db"), |path| path.display().to_string())
+        ),
+    ]);
+    for ip in [RELAY_V4, RELAY_V6] {
+        command.extend([format!("--listening-ip={ip}"), format!("--relay-ip={ip}")]);
+    }
+    match &setup.tls {
+        Some(TlsFiles { certificate, key }) => command.extend([
+            format!("--cert={}", certificate.display()),
+            format!("--pkey={}", key.display()),
+        ]),
+        None => command.push("--no-tls".to_owned()),
+    }
+    command
+}
+
+fn config_text(setup: &Setup) -> String {
+    let mut listeners = vec![("udp", PORT)];
+    let mut tls = String::new();
+    if let Some(TlsFiles { certificate, key }) = &setup.tls {
+        listeners.extend([("tcp", PORT), ("tls", TLS_PORT)]);
+        tls = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    }
+    let listen: String = listeners
+        .into_iter()
+        .flat_map(|(transport, port)| [RELAY_V4, RELAY_V6].map(|ip| (transport, ip, port)))
+        .map(|(transport, ip, port)| {
+            let address = SocketAddr::new(ip, port);
+            format!("[[listen]]\ntransport = \"{transport}\"\naddress = \"{address}\"\n\n")
+        })
+        .collect();
+    let database = setup
+        .database
+        .as_ref()
+        .map(|path| format!("database = {path:?}\n"))
+        .unwrap_or_default();
+    let limits = if setup.sections.contains("[limits]") {
+        ""
+    } else {
+        "[limits]\nallocations_per_user = 2000\n"
+    };
+    let more = &setup.sections;
     format!(
         r#"
 realm = "turnpike.test"
 
-[[listen]]
-transport = "udp"
-address = "{RELAY_V4}:{PORT}"
-
-[[listen]]
-transport = "udp"
-address = "[{RELAY_V6}]:{PORT}"
-
+{listen}
+{tls}
 [relay]
 addresses = ["{RELAY_V4}", "{RELAY_V6}"]
 ports = "49152-65535"
 
 [auth]
 users = {{ {USER} = "{PASSWORD}" }}
-
+{database}
 [peers]
 allow = ["{NETWORK_V4}", "{NETWORK_V6}"]
 
-[limits]
-allocations_per_user = 2000
+{limits}
+{more}
 "#
     )
 }

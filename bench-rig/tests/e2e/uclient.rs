@@ -99,7 +99,7 @@ fn lose_nothing(loads: &[Load]) {
 }
 
 #[track_caller]
-fn all_arrive(hosts: &Hosts, relay: &Relay, loads: &[Load]) {
+pub(super) fn all_arrive(hosts: &Hosts, relay: &Relay, loads: &[Load]) {
     let _peer = echo(hosts);
     let whole: Vec<Report> = loads.iter().map(|load| load.whole()).collect();
     let reports = run_all(hosts, loads);

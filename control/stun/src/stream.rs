@@ -122,6 +122,12 @@ impl Framer {
         }
     }
 
+    /// Accepts longer frames from now on. A lower bound than the present one changes nothing: a
+    /// frame that was begun under that may go on.
+    pub fn raise_frame_max(&mut self, frame_max: usize) {
+        self.frame_max = self.frame_max.max(frame_max);
+    }
+
     /// Takes bytes as they arrived and says how many; the rest must wait until
     /// [`next_frame`](Self::next_frame) has been called to `None`. After an error it takes all and
     /// keeps none.

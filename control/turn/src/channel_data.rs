@@ -25,7 +25,7 @@ pub enum ChannelDataError {
     /// Fewer bytes than a header.
     #[error("shorter than a ChannelData header")]
     TooShort,
-    /// The number is outside 0x4000 to 0x4FFF.
+    /// The number is outside 0x4000 to 0x7FFF.
     #[error("not a channel number")]
     NotAChannel,
     /// The length field says more than there is.
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn numbers_outside_the_range_and_short_bytes_are_refused() {
-        for high in [0x3F, 0x50, 0x7F, 0x80] {
+        for high in [0x3F, 0x80, 0xFF] {
             let parsed = ChannelData::parse(&[high, 0xFF, 0, 0]);
             assert_eq!(parsed, Err(ChannelDataError::NotAChannel));
         }

@@ -107,6 +107,20 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Every transport, in order.
+    pub const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Dtls];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
+        }
+    }
+
     /// Whether messages arrive as a byte stream and must be framed (RFC 8656 section 12.4).
     #[must_use]
     pub const fn is_stream(self) -> bool {
@@ -116,12 +130,7 @@ impl Transport {
 
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Dtls => "dtls",
-        })
+        f.write_str(self.name())
     }
 }
 

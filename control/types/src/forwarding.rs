@@ -32,24 +32,32 @@ pub struct AllocationId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub u32);
 
-/// A channel number from 0x4000 to 0x4FFF (RFC 8656 section 12).
+/// A channel number: 0x4000 to 0x4FFF (RFC 8656 section 12), or up to 0x7FFF as before it (RFC 5766).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
     /// The lowest channel number.
     pub const MIN: u16 = 0x4000;
-    /// The highest channel number; 0x5000 to 0x7FFF were legal before RFC 8656.
+    /// The highest channel number of RFC 8656.
     pub const MAX: u16 = 0x4FFF;
+    /// The highest channel number of RFC 5766.
+    pub const LEGACY_MAX: u16 = 0x7FFF;
 
-    /// Accepts a number in range.
+    /// Accepts a number that either RFC knows.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
-        if number >= Self::MIN && number <= Self::MAX {
+        if number >= Self::MIN && number <= Self::LEGACY_MAX {
             Some(Self(number))
         } else {
             None
         }
+    }
+
+    /// Whether RFC 8656 has taken the number back, so that only a server that is told to binds it.
+    #[must_use]
+    pub const fn is_legacy(self) -> bool {
+        self.0 > Self::MAX
     }
 
     /// The number as on the wire.
@@ -269,7 +277,10 @@ mod tests {
         assert!(ChannelNumber::new(0x3FFF).is_none());
         assert!(ChannelNumber::new(0x4000).is_some());
         assert!(ChannelNumber::new(0x4FFF).is_some());
-        assert!(ChannelNumber::new(0x5000).is_none());
+        assert!(!ChannelNumber::new(0x4FFF).unwrap().is_legacy());
+        assert!(ChannelNumber::new(0x5000).unwrap().is_legacy());
+        assert!(ChannelNumber::new(0x7FFF).is_some());
+        assert!(ChannelNumber::new(0x8000).is_none());
     }
 
     #[test]

@@ -4,60 +4,107 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use turnpike_turn::RelayAddress;
-use turnpike_types::{AddressFamily, ServerAddr};
+use turnpike_types::{AddressFamily, Transport};
 
+use super::setup::{Guest, Setup};
+use crate::config::ListenConfig;
 use crate::probe::{ProbeError, Proof};
 use crate::relay::Plan;
+use crate::tls::{self, Certificates};
 
-/// A generated user.
-pub(super) struct Guest {
-    pub(super) name: String,
-    pub(super) password: String,
-}
+/// What browsers reach the relay by; they take TLS only with a certificate that they trust.
+const PLAIN: [Transport; 2] = [Transport::Udp, Transport::Tcp];
 
 pub(super) fn print(
     out: &mut impl Write,
     plan: &Plan,
-    listeners: &[ServerAddr],
-    guest: Option<&Guest>,
+    listeners: &[ListenConfig],
+    setup: &Setup,
+    rights: &str,
 ) -> io::Result<()> {
     writeln!(out, "turnpike {}", env!("CARGO_PKG_VERSION"))?;
-    for server in listeners {
-        writeln!(out, "  listening  udp {server}")?;
+    for ListenConfig { transport, address } in listeners {
+        writeln!(out, "  listening  {transport} {address}")?;
     }
+    print_relays(out, plan)?;
+    writeln!(out, "  rights     {rights}\n")?;
+    for listener in reachable(plan, listeners) {
+        writeln!(out, "  {}", uri(&listener))?;
+    }
+    match &setup.guest {
+        Some(guest) => print_guest(out, plan, listeners, guest)?,
+        None if plan.config.anonymous => writeln!(
+            out,
+            "  no credentials are asked for: anybody may relay through this host\n"
+        )?,
+        None => writeln!(out, "  credentials are those of the configuration\n")?,
+    }
+    match &setup.certificates {
+        Some(own) if setup.is_self_signed => print_own_certificate(out, plan, listeners, own),
+        _ => Ok(()),
+    }
+}
+
+fn print_relays(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
     let ports = &plan.config.relay.ports;
     for own in &plan.relay {
-        write!(
-            out,
-            "  relaying   {} ports {}-{}",
-            own.ip,
-            ports.start(),
-            ports.end()
-        )?;
+        let (first, last) = (ports.start(), ports.end());
+        write!(out, "  relaying   {} ports {first}-{last}", own.ip)?;
         match own.external {
             Some(external) => writeln!(out, ", known outside as {external}")?,
             None => writeln!(out)?,
         }
     }
-    writeln!(out)?;
-    for address in reachable(plan, listeners) {
-        writeln!(out, "  {}", uri(address))?;
+    Ok(())
+}
+
+fn print_guest(
+    out: &mut impl Write,
+    plan: &Plan,
+    listeners: &[ListenConfig],
+    guest: &Guest,
+) -> io::Result<()> {
+    writeln!(out, "  user       {}", guest.name)?;
+    write!(out, "  password   {}  ", guest.password.reveal())?;
+    match &guest.kept {
+        Ok(file) => writeln!(out, "(kept in {})", file.display())?,
+        Err(error) => writeln!(
+            out,
+            "(new at each start)\n  not kept   {error}; nor is the TLS certificate"
+        )?,
     }
-    match guest {
-        Some(guest) => {
-            writeln!(out, "  user       {}", guest.name)?;
-            writeln!(out, "  password   {}  (new at each start)", guest.password)?;
-            writeln!(out, "\nFor a browser: new RTCPeerConnection(THE NEXT LINE)")?;
-            writeln!(out, "{}\n", ice_servers(plan, listeners, guest))
-        }
-        None if plan.config.anonymous => {
-            writeln!(
-                out,
-                "  no credentials are asked for: anybody may relay through this host\n"
-            )
-        }
-        None => writeln!(out, "  credentials are those of the configuration\n"),
+    writeln!(out, "\nFor a browser: new RTCPeerConnection(THE NEXT LINE)")?;
+    writeln!(out, "{}\n", ice_servers(plan, listeners, guest))
+}
+
+/// What `turns:` needs.
+fn print_own_certificate(
+    out: &mut impl Write,
+    plan: &Plan,
+    listeners: &[ListenConfig],
+    own: &Certificates,
+) -> io::Result<()> {
+    let urls = preferred(plan, listeners, &[Transport::Tls]);
+    let Some(url) = urls.first().map(uri) else {
+        return Ok(());
+    };
+    write!(
+        out,
+        "For {url} a browser needs a certificate that it trusts. "
+    )?;
+    let until = tls::date(own.expires_at());
+    match own.files() {
+        Some(files) => writeln!(
+            out,
+            "This one is self-signed\n(until {until}): other clients can be told to trust {}",
+            files.certificate.display()
+        )?,
+        None => writeln!(out, "This one is self-signed\nand ends with the process")?,
     }
+    writeln!(
+        out,
+        "To use one from a CA: [tls] certificate and key in a configuration file\n"
+    )
 }
 
 pub(super) fn print_proof(
@@ -68,8 +115,9 @@ pub(super) fn print_proof(
         match result {
             Ok(proof) => writeln!(
                 out,
-                "self-test PASS  udp {}: two {} allocations relayed to each other in {:.1} ms",
-                proof.server,
+                "self-test PASS  {} {}: two {} allocations relayed to each other in {:.1} ms",
+                proof.listener.transport,
+                proof.listener.address,
                 family_name(proof.relayed),
                 proof.took.as_secs_f64() * 1_000.0
             )?,
@@ -102,59 +150,77 @@ fn advice(error: &ProbeError) -> &'static str {
         Cause::Failed(turnpike_turn::client::Failure::Refused(508)) => {
             "no relayed port could be opened: see `ulimit -n`, and [relay] addresses and ports"
         }
+        Cause::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "what answers there is not this relay's TLS: does another program have the port?"
+        }
         _ => "run again with TURNPIKE_LOG=debug to see more",
     }
 }
 
 /// Where clients can go: all listeners but loopback, or loopback where there is nothing else; by
 /// their outside where a NAT is named.
-fn reachable(plan: &Plan, listeners: &[ServerAddr]) -> Vec<SocketAddr> {
+fn reachable(plan: &Plan, listeners: &[ListenConfig]) -> Vec<ListenConfig> {
     let outside = |ip: IpAddr| {
         let own = plan.relay.iter().find(|own| own.ip == ip);
         own.map_or(ip, RelayAddress::advertised)
     };
-    let addresses = listeners
-        .iter()
-        .map(|it| SocketAddr::new(outside(it.ip()), it.port()));
-    let (near, far): (Vec<_>, Vec<_>) = addresses.partition(|it| it.ip().is_loopback());
+    let seen = listeners.iter().map(|it| ListenConfig {
+        transport: it.transport,
+        address: SocketAddr::new(outside(it.address.ip()), it.address.port()),
+    });
+    let (near, far): (Vec<_>, Vec<_>) = seen.partition(|it| it.address.ip().is_loopback());
     if far.is_empty() { near } else { far }
 }
 
-/// What a browser is told: listeners on relay addresses, which the default route leads to, where
-/// there are any. It would wait for each of the others in vain.
-fn preferred(plan: &Plan, listeners: &[ServerAddr]) -> Vec<SocketAddr> {
-    let reachable = reachable(plan, listeners);
-    let is_relay = |it: &&SocketAddr| plan.relay.iter().any(|own| own.advertised() == it.ip());
-    let on_relay: Vec<SocketAddr> = reachable.iter().filter(is_relay).copied().collect();
+/// What a client is told: listeners of these transports on relay addresses, which the default route
+/// leads to, where there are any. It would wait for each of the others in vain.
+fn preferred(
+    plan: &Plan,
+    listeners: &[ListenConfig],
+    transports: &[Transport],
+) -> Vec<ListenConfig> {
+    let mut wanted = reachable(plan, listeners);
+    wanted.retain(|it| transports.contains(&it.transport));
+    let is_relay = |it: &&ListenConfig| {
+        let ip = it.address.ip();
+        plan.relay.iter().any(|own| own.advertised() == ip)
+    };
+    let on_relay: Vec<ListenConfig> = wanted.iter().filter(is_relay).copied().collect();
     if on_relay.is_empty() {
-        reachable
+        wanted
     } else {
         on_relay
     }
 }
 
 /// RFC 7065
-fn uri(address: SocketAddr) -> String {
-    format!("turn:{address}?transport=udp")
+fn uri(listener: &ListenConfig) -> String {
+    let address = listener.address;
+    match listener.transport {
+        Transport::Udp => format!("turn:{address}?transport=udp"),
+        Transport::Tcp => format!("turn:{address}?transport=tcp"),
+        Transport::Tls => format!("turns:{address}?transport=tcp"),
+        Transport::Dtls => format!("turns:{address}?transport=udp"),
+    }
 }
 
-/// The configuration object of `RTCPeerConnection`. Nothing in it needs escaping: name and
-/// password are generated, and addresses hold neither quotes nor backslashes.
-fn ice_servers(plan: &Plan, listeners: &[ServerAddr], guest: &Guest) -> String {
-    let quoted = |address| format!("\"{}\"", uri(address));
-    let urls: Vec<String> = preferred(plan, listeners).into_iter().map(quoted).collect();
+/// The configuration object of `RTCPeerConnection`.
+fn ice_servers(plan: &Plan, listeners: &[ListenConfig], guest: &Guest) -> String {
+    let urls: Vec<String> = preferred(plan, listeners, &PLAIN).iter().map(uri).collect();
+    let quoted = |text: &str| serde_json::Value::from(text);
     format!(
-        "{{\"iceServers\":[{{\"urls\":[{}],\"username\":\"{}\",\"credential\":\"{}\"}}]}}",
-        urls.join(","),
-        guest.name,
-        guest.password
+        "{{\"iceServers\":[{{\"urls\":{},\"username\":{},\"credential\":{}}}]}}",
+        serde_json::Value::from(urls),
+        quoted(&guest.name),
+        quoted(guest.password.reveal())
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Secret};
+    use crate::state::StateError;
 
     fn plan() -> Plan {
         Plan {
@@ -164,44 +230,89 @@ mod tests {
                 external: Some([198, 51, 100, 7].into()),
             }],
             config: Config::embedded("u", "p"),
+            stored: crate::database::StoredCredentials::default(),
         }
     }
 
-    fn printed(listeners: &[&str]) -> String {
-        let listeners: Vec<ServerAddr> = listeners
-            .iter()
-            .map(|it| ServerAddr(it.parse().unwrap()))
-            .collect();
-        let guest = Guest {
-            name: "guest".to_owned(),
-            password: "secret".to_owned(),
+    /// Listeners as `udp ADDRESS`, one a line.
+    fn printed(listeners: &[&str], kept: Result<&str, StateError>) -> String {
+        let listener = |text: &&str| {
+            let (transport, address) = text.split_once(' ').unwrap();
+            ListenConfig {
+                transport: match transport {
+                    "udp" => Transport::Udp,
+                    "tcp" => Transport::Tcp,
+                    "tls" => Transport::Tls,
+                    other => panic!("{other}"),
+                },
+                address: address.parse().unwrap(),
+            }
+        };
+        let listeners: Vec<ListenConfig> = listeners.iter().map(listener).collect();
+        let setup = Setup {
+            config: Config::embedded("u", "p"),
+            guest: Some(Guest {
+                name: "guest".to_owned(),
+                password: Secret::new("sec\"ret"),
+                kept: kept.map(Into::into),
+            }),
+            certificates: Some(tls::in_memory(&["10.0.0.1".to_owned()]).unwrap()),
+            is_self_signed: true,
         };
         let mut out = Vec::new();
-        print(&mut out, &plan(), &listeners, Some(&guest)).unwrap();
+        print(&mut out, &plan(), &listeners, &setup, "none").unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn browser_line_has_the_uri_user_and_password() {
-        let text = printed(&["172.17.0.1:3478", "10.0.0.1:3478", "127.0.0.1:3478"]);
-        let line = "{\"iceServers\":[{\"urls\":[\"turn:198.51.100.7:3478?transport=udp\"],\
-                    \"username\":\"guest\",\"credential\":\"secret\"}]}";
-        assert!(text.lines().any(|it| it == line), "{text}");
-        assert!(
-            text.contains("  turn:172.17.0.1:3478?transport=udp\n"),
-            "{text}"
+    fn browser_line_has_the_plain_uris_user_and_password() {
+        let text = printed(
+            &[
+                "udp 172.17.0.1:3478",
+                "udp 10.0.0.1:3478",
+                "udp 127.0.0.1:3478",
+                "tcp 10.0.0.1:3478",
+                "tls 10.0.0.1:5349",
+            ],
+            Ok("/state/user.toml"),
         );
+        let line = "{\"iceServers\":[{\"urls\":[\"turn:198.51.100.7:3478?transport=udp\",\
+                    \"turn:198.51.100.7:3478?transport=tcp\"],\
+                    \"username\":\"guest\",\"credential\":\"sec\\\"ret\"}]}";
+        assert!(text.lines().any(|it| it == line), "{text}");
+        for uri in [
+            "  turn:172.17.0.1:3478?transport=udp\n",
+            "  turns:198.51.100.7:5349?transport=tcp\n",
+            "For turns:198.51.100.7:5349?transport=tcp a browser needs a certificate",
+            "(kept in /state/user.toml)",
+            "  listening  tcp 10.0.0.1:3478\n",
+        ] {
+            assert!(text.contains(uri), "{uri}\n{text}");
+        }
     }
 
     #[test]
     fn listeners_beside_the_relay_addresses_are_named_when_there_are_no_others() {
-        let text = printed(&["10.9.9.9:3478", "[fd00::5]:3478", "127.0.0.1:3478"]);
+        let listeners = [
+            "udp 10.9.9.9:3478",
+            "udp [fd00::5]:3478",
+            "udp 127.0.0.1:3478",
+        ];
+        let text = printed(&listeners, Ok("f"));
         let urls = "[\"turn:10.9.9.9:3478?transport=udp\",\"turn:[fd00::5]:3478?transport=udp\"]";
         assert!(text.contains(urls), "{text}");
     }
 
     #[test]
     fn loopback_is_named_when_there_is_nothing_else() {
-        assert!(printed(&["127.0.0.1:3478"]).contains("turn:127.0.0.1:3478?transport=udp"));
+        let text = printed(&["udp 127.0.0.1:3478"], Ok("f"));
+        assert!(text.contains("turn:127.0.0.1:3478?transport=udp"), "{text}");
+    }
+
+    #[test]
+    fn user_that_is_not_kept_is_said_with_the_reason() {
+        let text = printed(&["udp 10.0.0.1:3478"], Err(StateError::Nowhere));
+        assert!(text.contains("(new at each start)"), "{text}");
+        assert!(text.contains("there is no home folder"), "{text}");
     }
 }

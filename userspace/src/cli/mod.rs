@@ -1,17 +1,26 @@
-//! The command line.
+//! The command line: which commands there are. Each has its arguments in its own file.
 
 mod banner;
 mod check;
+mod completions;
+mod config;
+mod database;
+mod life_cycle;
+mod log;
+mod man;
+mod rights;
 mod run;
+mod secret;
+mod setup;
 mod signals;
 mod status;
+mod user;
+mod watch;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The environment variable that sets what is logged.
 const LOG_VARIABLE: &str = "TURNPIKE_LOG";
@@ -26,9 +35,12 @@ const LOG_VARIABLE: &str = "TURNPIKE_LOG";
     after_long_help = "First steps:\n  \
         turnpike run                     start with no configuration: addresses are picked, a user is\n                                   \
         made, and a line to paste into a browser's iceServers is printed\n  \
+        turnpike config example > turnpike.toml\n                                   \
+        a configuration with every key explained, to begin from\n  \
         turnpike check turnpike.toml     say whether a configuration is good, and what it means\n  \
         turnpike run --config turnpike.toml\n\n\
-        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug",
+        Environment:\n  TURNPIKE_LOG   what is logged to stderr: error, warn, info (the default), debug\n  \
+        TURNPIKE_STATE the state folder, where --state does not name it",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -41,53 +53,51 @@ enum Command {
     /// Start the relay and show what it does until Ctrl-C
     #[command(
         long_about = "Start the relay and show what it does until Ctrl-C (or SIGTERM).\n\n\
-        Without --config it listens on every address of this host that others can reach, relays \
-        from the address of the default route, and makes one user with a random password, which \
-        it prints. On a LAN two browsers talk through it like that.\n\n\
-        It proves itself after the start: two allocations relay to each other. It needs no \
-        rights for ports from 1024; with CAP_NET_RAW it also tells clients of ICMP errors."
+        Without --config it listens over UDP, TCP and TLS on every address of this host that \
+        others can reach, relays from the address of the default route, and makes one user with a \
+        random password and a certificate, which it keeps in a state folder. It prints what a \
+        browser or any TURN client needs; on a LAN two browsers talk through it like that.\n\n\
+        It proves itself after the start: over each transport, two allocations relay to each \
+        other. It needs no rights for ports from 1024; with CAP_NET_RAW it also tells clients of \
+        ICMP errors.\n\n\
+        Signals: SIGINT (Ctrl-C) and SIGTERM refuse new allocations and end it when the last one \
+        is gone, or after [runtime] drain (10 s); a second one ends it at once. SIGHUP reads the \
+        certificate again, and nothing else; it is also read when its files change."
     )]
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Say whether a configuration file is good, without starting anything
-    #[command(
-        long_about = "Say whether a configuration file is good, without starting anything. \
-        A mistake is shown with its line, its column and what to write instead; exit status 1."
-    )]
-    Check {
-        /// The file to check
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// The configuration file (TOML); without it, embedded defaults are used
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The port of listeners that no configuration names
-    #[arg(long, value_name = "PORT", default_value_t = crate::config::TURN_PORT)]
-    port: u16,
+    #[command(long_about = check::LONG_ABOUT, after_help = check::EXAMPLES)]
+    Check(check::Args),
+    /// Print the configuration file's schema, or an example of it
+    Config(config::Args),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Args),
+    /// Write the manual pages
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Args),
+    /// Add, remove and list users of the database; a running relay follows within seconds
+    User(user::UserArgs),
+    /// Add, remove and list shared secrets of the database; a running relay follows within seconds
+    Secret(secret::SecretArgs),
 }
 
 /// Runs the command line and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        // It would say so on stderr, and panic where that is what cannot be written.
-        .log_internal_errors(false)
-        .init();
+    let done = |()| ExitCode::SUCCESS;
     let result = match cli.command {
-        Command::Run(args) => run::run(args.config.as_deref(), args.port),
-        Command::Check { file } => check::check(&file),
+        Command::Run(args) => run::run(&args).map(done),
+        Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args).map(done),
+        Command::Completions(args) => completions::run(&args).map(done),
+        Command::Man(args) => man::run(&args).map(done),
+        Command::User(args) => user::user(args).map(done),
+        Command::Secret(args) => secret::secret(args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             // There is nowhere to report that stderr is closed.
             let _unheard =
@@ -97,23 +107,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The whole command line, for what is written about it.
+fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// Any failure of a command: it is printed, and the status is 1.
 type Failure = Box<dyn std::error::Error>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 
     #[test]
     fn help_names_each_command_and_the_log_variable() {
-        let help = Cli::command().render_long_help().to_string();
-        for word in ["turnpike run", "turnpike check", LOG_VARIABLE] {
+        let help = command_line().render_long_help().to_string();
+        for word in [
+            "turnpike run",
+            "turnpike check",
+            "config example",
+            LOG_VARIABLE,
+        ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
     }

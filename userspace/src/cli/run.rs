@@ -1,129 +1,178 @@
 //! `turnpike run`
 
 use std::io::{self, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
-use turnpike_types::Entropy;
-
-use super::Failure;
-use super::banner::{self, Guest};
-use super::signals::StopSignals;
+use super::life_cycle::{DRAIN, LifeCycle};
+use super::log::Log;
+use super::setup::{Setup, password};
+use super::signals::Signals;
 use super::status::{self, StatusLine};
-use crate::config::{Config, Secret};
+use super::watch::Watch;
+use super::{Failure, banner, rights};
+use crate::config::{ListenConfig, Secret, TURN_PORT, TURNS_PORT};
+use crate::database::{self, Source};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
-use crate::probe;
+use crate::metrics::{self, Health, MetricsServer, ServeError};
+use crate::probe::{self, ProbeError, Proof};
 use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
-use crate::shard::Snapshot;
-
-/// The name of the generated user.
-const GUEST: &str = "turnpike";
+use crate::tls::{self, Certificates, TlsError};
 
 /// The name that the relay proves itself under; no more than the proof needs.
 const PROBE: &str = "turnpike-probe";
 
-/// Letters of a generated password: some 119 bits.
-const PASSWORD_CHARS: usize = 20;
-
-/// How often the numbers are looked at.
-const GLANCE_EVERY: Duration = Duration::from_secs(1);
-
 /// Descriptors that are not relayed addresses, roughly.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-pub(super) fn run(file: Option<&Path>, port: u16) -> Result<(), Failure> {
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// The configuration file (TOML); without it, embedded defaults are used
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The UDP and TCP port of listeners that no configuration names
+    #[arg(long, value_name = "PORT", default_value_t = TURN_PORT)]
+    pub(super) port: u16,
+    /// The TLS port of listeners that no configuration names
+    #[arg(long, value_name = "PORT", default_value_t = TURNS_PORT)]
+    pub(super) tls_port: u16,
+    /// Where the generated user and certificate are kept; by default the folder that
+    /// `TURNPIKE_STATE` names, or ~/.local/state/turnpike
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     // A core would hold every key and password.
     nix::sys::prctl::set_dumpable(false)?;
-    let signals = StopSignals::hold()?;
+    // Before any thread, which inherits what is held back.
+    let signals = Signals::hold()?;
     let mut entropy = SystemEntropy::new()?;
-    let (config, guest) = match file {
-        Some(file) => (Config::read(file)?, None),
-        None => {
-            let guest = Guest {
-                name: GUEST.to_owned(),
-                password: password(&mut entropy),
-            };
-            (Config::embedded(&guest.name, &guest.password), Some(guest))
-        }
+    let host = Host::look()?;
+    let mut setup = match &args.config {
+        Some(file) => Setup::of_file(file, args, &host)?,
+        None => Setup::embedded(args, &host, &mut entropy)?,
     };
-    let plan = Plan::new(config, &Host::look()?, port)?;
-    // A name that no configured user has.
-    let prober = (
-        format!("{PROBE}-{}", password(&mut entropy)),
-        Secret::new(password(&mut entropy)),
-    );
+    let log = Log::start(&setup.config.log)?;
+    let mut plan = Plan::new(setup.config.clone(), &host, args.port)?;
+    let source = stored_credentials(&mut plan)?;
+    let prober = prober(&mut entropy);
     let options = Options {
         guest: Some(prober.clone()),
+        tls: setup.certificates.as_ref().map(Certificates::server_config),
         ..Options::default()
     };
-    note_descriptors()?;
+    let descriptors = raise_descriptor_limit()?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
+    let database = source.map(|source| follow(source, &relay)).transpose()?;
+    let health = Arc::new(Health::new(log.lost()));
+    let _metrics = serve_metrics(&plan, &relay, &health)?;
+    let listeners = bound(&plan, &relay);
     let mut out = io::stdout();
-    banner::print(&mut out, &plan, relay.listeners(), guest.as_ref())?;
-    let proofs = probe::run(
-        relay.listeners(),
-        &plan.relay,
-        Some((&prober.0, prober.1.reveal())),
-    );
+    banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
+    let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
     relay.remove_user(&prober.0);
     // The proof's own traffic is not what the relay served.
     let baseline = relay.fresh_snapshot();
     banner::print_proof(&mut out, &proofs)?;
     out.flush()?;
-    let why = watch(&relay, &signals, baseline)?;
+    let patience = setup.config.runtime.drain.unwrap_or(DRAIN);
+    let watch = Watch {
+        relay: &relay,
+        signals: &signals,
+        life: LifeCycle::new(patience),
+        line: StatusLine::new(baseline),
+        certificates: setup.certificates.take(),
+        database: database.as_ref(),
+        health: &health,
+    };
+    let why = watch.until_the_end(patience)?;
+    drop(database);
     let last = relay.stop()?;
     writeln!(out, "stopped    by {why}")?;
     status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
     Ok(out.flush()?)
 }
 
-/// Shows the numbers until a signal comes, and says which.
-fn watch(relay: &Relay, signals: &StopSignals, first: Snapshot) -> io::Result<&'static str> {
-    let mut line = StatusLine::new(first);
-    let why = loop {
-        if let Some(signal) = signals.wait(GLANCE_EVERY)? {
-            break signal;
-        }
-        if !relay.is_running() {
-            break "a fault";
-        }
-        // Nobody may look any more, or the disk be full: that ends no call.
-        let _unseen = line.update(relay.snapshot());
+/// Name and password that the relay proves itself under; no configured user has the name.
+fn prober(entropy: &mut SystemEntropy) -> (String, Secret) {
+    let name = format!("{PROBE}-{}", password(entropy));
+    (name, Secret::new(password(entropy)))
+}
+
+/// A database with what was read of it at the start.
+struct Stored {
+    source: Source,
+    told: Option<database::StoredCredentials>,
+}
+
+/// Reads the database, where one is configured, into the plan.
+fn stored_credentials(plan: &mut Plan) -> Result<Option<Stored>, Failure> {
+    let Some(path) = &plan.config.auth.database else {
+        return Ok(None);
     };
-    let _unseen = line.end();
-    Ok(why)
+    let source = Source::new(path, &plan.config);
+    let told = source.load_at_start()?;
+    plan.stored = told.clone().unwrap_or_default();
+    Ok(Some(Stored { source, told }))
 }
 
-fn note_descriptors() -> io::Result<()> {
-    let descriptors = raise_descriptor_limit()?;
-    tracing::info!(
-        "room for about {} relayed addresses, one descriptor each; `ulimit -n` sets that",
-        descriptors.saturating_sub(OTHER_DESCRIPTORS)
-    );
-    Ok(())
+/// Has the relay follow its database.
+fn follow(stored: Stored, relay: &Relay) -> io::Result<database::Watch> {
+    let orders = relay.orders();
+    database::Watch::start(stored.source, stored.told, move |change| {
+        // A relay that has stopped needs no users.
+        let _all_run = orders.apply(&change);
+    })
 }
 
-/// Letters and digits that cannot be mistaken for each other.
-fn password(entropy: &mut impl Entropy) -> String {
-    const LETTERS: &[u8; 57] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-    (0..PASSWORD_CHARS)
-        .filter_map(|_| LETTERS.get(entropy.below(LETTERS.len() as u32) as usize))
-        .map(|letter| char::from(*letter))
+fn serve_metrics(
+    plan: &Plan,
+    relay: &Relay,
+    health: &Arc<Health>,
+) -> Result<Option<MetricsServer>, ServeError> {
+    let Some(config) = plan.config.metrics else {
+        return Ok(None);
+    };
+    let numbers = relay.numbers();
+    let source = move || numbers.per_shard();
+    let server = metrics::serve(config.address, Arc::clone(health), source)?;
+    tracing::info!("metrics at http://{}/metrics", server.address());
+    Ok(Some(server))
+}
+
+/// The listeners with the ports as bound.
+fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
+    let pairs = plan.listen.iter().zip(relay.listeners());
+    pairs
+        .map(|(listen, server)| ListenConfig {
+            transport: listen.transport,
+            address: server.0,
+        })
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn rights(descriptors: u64) -> String {
+    rights::line(descriptors.saturating_sub(OTHER_DESCRIPTORS))
+}
 
-    #[test]
-    fn generated_password_is_long_plain_and_new_each_time() {
-        let mut entropy = SystemEntropy::new().unwrap();
-        let one = password(&mut entropy);
-        assert_eq!(one.len(), PASSWORD_CHARS);
-        assert!(one.chars().all(|it| it.is_ascii_alphanumeric()));
-        assert_ne!(one, password(&mut entropy));
-    }
+fn prove(
+    plan: &Plan,
+    listeners: &[ListenConfig],
+    prober: &(String, Secret),
+    certificates: Option<&Certificates>,
+) -> Result<Vec<Result<Proof, ProbeError>>, TlsError> {
+    let trust = certificates
+        .map(|it| tls::trust_only(it.certificate()))
+        .transpose()?;
+    let credential = Some((prober.0.as_str(), prober.1.reveal()));
+    Ok(probe::run(
+        listeners,
+        &plan.relay,
+        credential,
+        trust.as_ref(),
+    ))
 }

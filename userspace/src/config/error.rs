@@ -23,7 +23,7 @@ struct Place {
     is_secret: bool,
 }
 
-/// An unknown key nearer than this many edits to a known one is taken for a slip of the hand.
+/// A word that is no more than this many edits from a known one is taken for a slip of the hand.
 const NEAR_EDITS_MAX: usize = 3;
 
 impl ConfigError {
@@ -45,6 +45,7 @@ impl ConfigError {
 
     pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
         let message = nearest_key(error.message())
+            .or_else(|| missing_key(error.message()))
             .or_else(|| without_value(error.message()))
             .unwrap_or_else(|| error.message().to_owned());
         match error.span() {
@@ -159,7 +160,18 @@ fn without_value(message: &str) -> Option<String> {
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))?
         .rsplit_once(", expected ")?;
-    Some(format!("a value of another type is needed: {expected}"))
+    let expected = match expected {
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        other => other.to_owned(),
+    };
+    Some(format!("another value is needed: {expected}"))
+}
+
+/// Rewrites serde's "missing field `x`".
+fn missing_key(message: &str) -> Option<String> {
+    let key = message.strip_prefix("missing field ")?;
+    Some(format!("the key {key} is missing"))
 }
 
 /// Rewrites serde's "unknown field `x`, expected one of `a`, `b`" into a suggestion.
@@ -171,13 +183,17 @@ fn nearest_key(message: &str) -> Option<String> {
         .step_by(2);
     let unknown = quoted.next()?;
     let known: Vec<&str> = quoted.collect();
-    let nearest = known
-        .iter()
-        .map(|key| (strsim::damerau_levenshtein(unknown, key), *key))
-        .min()
-        .filter(|(edits, key)| *edits <= NEAR_EDITS_MAX && *edits < key.len());
-    Some(match nearest {
-        Some((_, key)) => format!("unknown key `{unknown}`; did you mean `{key}`?"),
+    Some(match nearest(unknown, &known) {
+        Some(key) => format!("unknown key `{unknown}`; did you mean `{key}`?"),
         None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
     })
+}
+
+/// The known word that an unknown one is a slip of the hand from, if any.
+pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distances = known
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(unknown, word), *word));
+    let (edits, word) = distances.min()?;
+    (edits <= NEAR_EDITS_MAX && edits < word.len()).then_some(word)
 }

@@ -4,11 +4,16 @@
 //! mean; then [`Config`] is made from it by the rules that no single value shows. Every refusal
 //! has a line, a column and what to write instead. Without a file, [`Config::embedded`] is used.
 //!
-//! What this version does not have yet (TCP, TLS, a database, metrics) is refused, not ignored.
+//! The raw structure also says what each key does: [`schema`] and [`example`] are made from it.
 
+mod at;
 mod error;
+mod example;
+#[cfg(test)]
+mod page;
 mod raw;
 mod rules;
+mod schema;
 mod units;
 mod value;
 
@@ -22,10 +27,15 @@ use turnpike_turn::RelayAddress;
 use turnpike_types::{RateLimit, Transport};
 
 pub use error::ConfigError;
+pub use example::example;
+pub use schema::schema;
 pub use value::Secret;
 
 /// The port that STUN and TURN are registered for.
 pub const TURN_PORT: u16 = 3_478;
+
+/// The port that STUN and TURN over TLS are registered for.
+pub const TURNS_PORT: u16 = 5_349;
 
 /// The relayed ports of RFC 8656 section 7.2: the dynamic range.
 pub const RELAY_PORTS: RangeInclusive<u16> = 49_152..=65_535;
@@ -120,6 +130,8 @@ pub struct RelayConfig {
     pub addresses: Vec<RelayAddress>,
     /// Relayed ports. Default 49152 to 65535.
     pub ports: RangeInclusive<u16>,
+    /// Whether channel numbers of RFC 5766 may be bound. Default false.
+    pub legacy_channels: bool,
 }
 
 /// `[auth]`
@@ -180,17 +192,30 @@ pub struct LimitsConfig {
 }
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file. Paths in it begin at its own folder.
     ///
     /// # Errors
     /// When it cannot be read, is not TOML, or says something that cannot be honoured.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        Self::parse(&text).map_err(|error| error.in_file(path))
+        let mut config = Self::parse(&text).map_err(|error| error.in_file(path))?;
+        if let Some(folder) = path.parent() {
+            config.move_paths_to(folder);
+        }
+        Ok(config)
     }
 
-    /// Checks a text.
+    /// Joined to a folder, an absolute path stays what it is.
+    fn move_paths_to(&mut self, folder: &Path) {
+        let tls = self.tls.iter_mut();
+        let paths = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        for path in paths.chain(&mut self.auth.database) {
+            *path = folder.join(&path);
+        }
+    }
+
+    /// Checks a text. Relative paths in it stay as they are written.
     ///
     /// # Errors
     /// When it is not TOML or says something that cannot be honoured.
@@ -210,6 +235,7 @@ impl Config {
             relay: RelayConfig {
                 addresses: Vec::new(),
                 ports: RELAY_PORTS,
+                legacy_channels: false,
             },
             auth: AuthConfig {
                 users: vec![(user.to_owned(), Secret::new(password))],

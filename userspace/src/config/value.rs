@@ -1,15 +1,20 @@
 //! Values that know what they mean as soon as they are read, so that a wrong one is refused with
 //! its own line and column.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error};
+use turnpike_types::Transport;
 
-use super::units;
+use super::error::nearest;
+use super::{LogFormat, TURN_PORT, TURNS_PORT, units};
 
 /// A password or shared secret; never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,9 +39,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Declares a newtype that is read from a string by a function.
+/// Where a listener is, its port perhaps left to its transport.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ListenAddress {
+    WithPort(SocketAddr),
+    Alone(IpAddr),
+}
+
+impl ListenAddress {
+    /// The address with the port that its transport is registered for, if none is written.
+    pub(super) fn on(self, transport: Transport) -> SocketAddr {
+        match (self, transport) {
+            (Self::WithPort(address), _) => address,
+            (Self::Alone(ip), Transport::Tls | Transport::Dtls) => SocketAddr::new(ip, TURNS_PORT),
+            (Self::Alone(ip), Transport::Udp | Transport::Tcp) => SocketAddr::new(ip, TURN_PORT),
+        }
+    }
+}
+
+/// Declares a newtype that is read from a string by a function, and is described by a schema.
 macro_rules! from_text {
-    ($(#[$doc:meta])* $name:ident($inner:ty), $parse:expr) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $parse:expr, $schema:tt) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub(super) struct $name(pub(super) $inner);
@@ -48,65 +71,84 @@ macro_rules! from_text {
                 parse(&text).map(Self).map_err(D::Error::custom)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
     };
 }
 
 from_text! {
     /// `"90s"`
-    DurationText(Duration), units::duration
+    DurationText(Duration), units::duration,
+    { "type": "string", "pattern": "^ *([0-9]+ *(ms|s|m|min|h|d) *)+$" }
 }
 from_text! {
     /// `"10 MB"`
-    SizeText(u64), units::size
+    SizeText(u64), units::size,
+    { "type": "string", "pattern": "^ *[0-9]+ *(B|kB|KB|MB|GB|KiB|MiB|GiB) *$" }
 }
 from_text! {
-    /// `"192.0.2.1:3478"` or `"[2001:db8::1]:3478"`; without a port, 3478.
-    ListenText(SocketAddr), listen
+    /// `"192.0.2.1:3478"` or `"[2001:db8::1]:3478"`, or without the port.
+    ListenText(ListenAddress), listen, { "type": "string", "minLength": 2 }
+}
+from_text! {
+    /// `"127.0.0.1:9641"`
+    AddressText(SocketAddr), address, { "type": "string", "pattern": ":[0-9]{1,5}$" }
 }
 from_text! {
     /// `"192.0.2.1"`
-    IpText(IpAddr), ip
+    IpText(IpAddr), ip, { "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] }
 }
 from_text! {
     /// `"10.0.0.0/8"` or one address.
-    NetText(IpNet), net
+    NetText(IpNet), net, { "type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$" }
 }
 from_text! {
     /// `"49152-65535"`
-    PortsText(RangeInclusive<u16>), ports
+    PortsText(RangeInclusive<u16>), ports,
+    { "type": "string", "pattern": "^[0-9]{4,5} *- *[0-9]{4,5}$" }
 }
 from_text! {
     /// `"udp"`
-    TransportText(()), transport
+    TransportText(Transport), transport, { "type": "string", "enum": ["udp", "tcp", "tls"] }
+}
+from_text! {
+    /// `"json"`
+    FormatText(LogFormat), format, { "type": "string", "enum": ["text", "json"] }
+}
+from_text! {
+    /// `"var/turnpike.db"`
+    PathText(PathBuf), path, { "type": "string", "minLength": 1 }
 }
 from_text! {
     /// Not empty.
-    SecretText(Secret), secret
+    SecretText(Secret), secret, { "type": "string", "minLength": 1, "writeOnly": true }
 }
 
-/// A key that a later version honours: refused, so that nobody believes it works.
-#[derive(Clone, Debug)]
-pub(super) struct NotYet;
-
-impl<'de> Deserialize<'de> for NotYet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom(
-            "this key is known but not in this version; remove it",
-        ))
+fn listen(text: &str) -> Result<ListenAddress, String> {
+    match text.parse() {
+        Ok(ip) => Ok(ListenAddress::Alone(ip)),
+        Err(_) => address(text).map(ListenAddress::WithPort),
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    match text.parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, super::TURN_PORT)),
-        Err(_) => Err(format!(
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        Ok(ip) => format!(
+            "`{text}` lacks a port; write \"{}\"",
+            SocketAddr::new(ip, 9_641)
+        ),
+        Err(_) => format!(
             "`{text}` is not an address; write \"192.0.2.1:3478\" or \"[2001:db8::1]:3478\""
-        )),
-    }
+        ),
+    })
 }
 
 fn ip(text: &str) -> Result<IpAddr, String> {
@@ -149,16 +191,42 @@ fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     Ok(low..=high)
 }
 
-fn transport(text: &str) -> Result<(), String> {
+fn transport(text: &str) -> Result<Transport, String> {
     match text {
-        "udp" => Ok(()),
-        "tcp" | "tls" => Err(format!(
-            "`{text}` is not in this version, which listens on udp only"
-        )),
-        _ => Err(format!(
-            "`{text}` is not a transport; this version knows udp"
-        )),
+        "udp" => Ok(Transport::Udp),
+        "tcp" => Ok(Transport::Tcp),
+        "tls" => Ok(Transport::Tls),
+        "dtls" => {
+            Err("`dtls` is not in this version, which listens on udp, tcp and tls".to_owned())
+        }
+        _ => Err(not_one_of(text, "a transport", &["udp", "tcp", "tls"])),
     }
+}
+
+fn format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(not_one_of(text, "a log format", &["text", "json"])),
+    }
+}
+
+fn not_one_of(text: &str, what: &str, known: &[&str]) -> String {
+    match nearest(&text.to_lowercase(), known) {
+        Some(value) => format!("`{text}` is not {what}; did you mean \"{value}\"?"),
+        None => format!("`{text}` is not {what}; known: {}", known.join(", ")),
+    }
+}
+
+/// Says nothing of the text itself: where a database server is expected, it holds a password.
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("must not be empty".to_owned());
+    }
+    if text.contains("://") {
+        return Err("the path of a file is needed, not a URL".to_owned());
+    }
+    Ok(PathBuf::from(text))
 }
 
 fn secret(text: &str) -> Result<Secret, String> {

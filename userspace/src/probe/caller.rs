@@ -1,29 +1,31 @@
-//! A TURN client on one blocking UDP socket: the engine of `turnpike-turn`, driven in steps.
+//! A TURN client on one blocking socket: the engine of `turnpike-turn`, driven in steps.
 //!
 //! For proofs and tests, one step at a time; not for load.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::mem;
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use turnpike_turn::attribute::Icmp;
 use turnpike_turn::client::{
     Client, Config, Credential, Event, Failure, Families, Output, Received, RequestError,
-    SEND_OVERHEAD_MAX, SendError, TRANSMIT_MAX,
+    SEND_OVERHEAD_MAX, SendError,
 };
 use turnpike_types::{AddressFamily, ChannelNumber, PeerAddr, RelayedAddr, ServerAddr, Transport};
 
+use super::wire::{self, Wire};
 use crate::clock;
 use crate::entropy::{EntropyError, SystemEntropy};
 
-/// The largest datagram that is received.
+/// The largest datagram, and the most that one message carries.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The socket.
-    #[error("the client's socket: {0}")]
+    /// The socket, or the TLS upon it.
+    #[error("the client's connection: {0}")]
     Socket(#[from] io::Error),
     /// The server said no, or something else than the protocol allows.
     #[error("{0:?}")]
@@ -45,18 +47,21 @@ pub enum CallError {
     Entropy(#[from] EntropyError),
 }
 
-/// A client with its socket.
+/// A client with its way to the server.
 #[derive(Debug)]
-pub struct Caller {
+pub struct Caller<W = UdpSocket> {
     client: Client<SystemEntropy>,
-    socket: UdpSocket,
+    wire: W,
     patience: Duration,
-    buffer: Box<[u8]>,
+    /// What is received, as it comes.
+    received: Box<[u8]>,
+    /// What the engine writes: messages to be sent, and data cut out of a stream.
+    written: Box<[u8]>,
     events: Vec<Event>,
     data: Vec<(PeerAddr, Vec<u8>)>,
 }
 
-impl Caller {
+impl Caller<UdpSocket> {
     /// Asks `server` for an allocation of one family and waits for it.
     ///
     /// # Errors
@@ -67,38 +72,60 @@ impl Caller {
         family: AddressFamily,
         patience: Duration,
     ) -> Result<Self, CallError> {
-        let mut config = Config::new(server, Transport::Udp);
-        config.credential = credential.map(|(name, password)| Credential::new(name, password));
-        config.families = match family {
-            AddressFamily::Ipv4 => Families::Ipv4,
-            AddressFamily::Ipv6 => Families::Ipv6,
-        };
+        let config = wish(server, Transport::Udp, credential, family);
         let mut caller = Self::start(config, patience)?;
         caller.wait_for_allocation()?;
         Ok(caller)
     }
 
-    /// Starts a client with its own wishes; nothing is awaited yet.
+    /// Starts a client with its own wishes over UDP; nothing is awaited yet.
     ///
     /// # Errors
     /// [`CallError`]
     pub fn start(config: Config, patience: Duration) -> Result<Self, CallError> {
-        let any: SocketAddr = match config.server.ip() {
-            IpAddr::V4(_) => ([0; 4], 0).into(),
-            IpAddr::V6(_) => ([0_u16; 8], 0).into(),
-        };
-        let socket = UdpSocket::bind(any)?;
-        socket.connect(config.server.0)?;
-        let client = Client::new(config, SystemEntropy::new()?, clock::now())?;
-        let buffer = vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice();
-        let (events, data) = (Vec::new(), Vec::new());
+        let socket = wire::udp(config.server)?;
+        Self::over(socket, config, patience)
+    }
+
+    /// The socket towards the server.
+    #[must_use]
+    pub const fn socket(&self) -> &UdpSocket {
+        &self.wire
+    }
+}
+
+/// What to ask for: one family from a server over a transport.
+pub(super) fn wish(
+    server: ServerAddr,
+    transport: Transport,
+    credential: Option<(&str, &str)>,
+    family: AddressFamily,
+) -> Config {
+    let mut config = Config::new(server, transport);
+    config.credential = credential.map(|(name, password)| Credential::new(name, password));
+    config.families = match family {
+        AddressFamily::Ipv4 => Families::Ipv4,
+        AddressFamily::Ipv6 => Families::Ipv6,
+    };
+    config
+}
+
+impl<W: Wire> Caller<W> {
+    /// Starts a client over a wire that is open, of the transport that the wishes name; nothing is
+    /// awaited yet.
+    ///
+    /// # Errors
+    /// [`CallError`]
+    pub fn over(wire: W, config: Config, patience: Duration) -> Result<Self, CallError> {
+        let room = || vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice();
         Ok(Self {
-            client,
-            socket,
+            client: Client::new(config, SystemEntropy::new()?, clock::now())?,
+            wire,
             patience,
-            buffer,
-            events,
-            data,
+            received: room(),
+            written: room(),
+            events: Vec::new(),
+            data: Vec::new(),
         })
     }
 
@@ -147,8 +174,7 @@ impl Caller {
     pub fn send(&mut self, peer: PeerAddr, payload: &[u8]) -> Result<(), CallError> {
         let mut message = vec![0; payload.len() + SEND_OVERHEAD_MAX];
         let len = self.write(peer, payload, &mut message)?;
-        self.socket.send(message.get(..len).unwrap_or(&[]))?;
-        Ok(())
+        Ok(self.wire.send(message.get(..len).unwrap_or(&[]))?)
     }
 
     /// Writes what [`send`](Self::send) would send, and says how long it is.
@@ -212,12 +238,6 @@ impl Caller {
         &self.client
     }
 
-    /// The socket towards the server.
-    #[must_use]
-    pub const fn socket(&self) -> &UdpSocket {
-        &self.socket
-    }
-
     /// Waits for an event that `pick` makes a result of.
     fn wait_for<T>(
         &mut self,
@@ -225,7 +245,7 @@ impl Caller {
     ) -> Result<T, CallError> {
         let until = Instant::now() + self.patience;
         loop {
-            for event in std::mem::take(&mut self.events) {
+            for event in mem::take(&mut self.events) {
                 if let Some(result) = pick(&event) {
                     return result.map_err(CallError::Failed);
                 }
@@ -251,45 +271,48 @@ impl Caller {
             .client
             .poll_timeout()
             .map_or(left, |deadline| deadline.at.since(now));
-        self.socket
-            .set_read_timeout(Some(due.min(left).max(Duration::from_millis(1))))?;
-        match self.socket.recv(&mut self.buffer) {
-            Ok(len) => {
-                let bytes = self.buffer.get(..len).unwrap_or(&[]);
-                if let Received::Data { peer, payload } =
-                    self.client.handle_input(clock::now(), bytes)
-                {
-                    let payload = bytes.get(payload).unwrap_or(&[]).to_vec();
-                    self.data.push((peer, payload));
-                }
-            }
-            Err(error) if would_block(&error) => self.client.handle_timeout(clock::now()),
-            // The server's host answers that nobody listens: another try may find it up.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return Err(error.into()),
+        let at_most = due.min(left).max(Duration::from_millis(1));
+        match self.wire.receive(&mut self.received, at_most)? {
+            Some(len) => self.take(len)?,
+            None => self.client.handle_timeout(clock::now()),
         }
         self.flush()?;
         Ok(true)
     }
 
-    fn flush(&mut self) -> Result<(), CallError> {
-        let mut message = [0; TRANSMIT_MAX];
-        while let Some(output) = self.client.poll_output(&mut message) {
-            match output {
-                Output::Transmit(len) => {
-                    self.socket.send(message.get(..len).unwrap_or(&[]))?;
+    /// Hands the engine what was received: a datagram, or some of the stream.
+    fn take(&mut self, len: usize) -> Result<(), CallError> {
+        let received = mem::take(&mut self.received);
+        let mut bytes = received.get(..len).unwrap_or(&[]);
+        let mut result = Ok(());
+        while !bytes.is_empty() && result.is_ok() {
+            match self.client.handle_input(clock::now(), bytes) {
+                // All that fits is taken; what is cut out of it makes room for the rest.
+                Received::Taken(taken) => {
+                    bytes = bytes.get(taken..).unwrap_or(&[]);
+                    result = self.flush();
                 }
+                Received::Data { peer, payload } => {
+                    let payload = bytes.get(payload).unwrap_or(&[]).to_vec();
+                    self.data.push((peer, payload));
+                    break;
+                }
+                Received::Control | Received::Dropped(_) => break,
+            }
+        }
+        self.received = received;
+        result
+    }
+
+    fn flush(&mut self) -> Result<(), CallError> {
+        while let Some(output) = self.client.poll_output(&mut self.written) {
+            let written = |len| self.written.get(..len).unwrap_or(&[]);
+            match output {
+                Output::Transmit(len) => self.wire.send(written(len))?,
                 Output::Event(event) => self.events.push(event),
-                Output::Data { .. } => {}
+                Output::Data { peer, len } => self.data.push((peer, written(len).to_vec())),
             }
         }
         Ok(())
     }
-}
-
-fn would_block(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
 }

@@ -1,16 +1,24 @@
 //! The relay proves itself: two allocations relay to each other, over real sockets of this host.
 //!
-//! For each family it listens on, both clients send through indications and then through channels,
-//! both ways, and compare what comes out. Nothing but the network stands between this and a call.
+//! For each transport and family it listens on, both clients send through indications and then
+//! through channels, both ways, and compare what comes out. Nothing but the network stands between
+//! this and a call.
 
 mod caller;
+mod wire;
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
 use turnpike_turn::RelayAddress;
-use turnpike_types::{AddressFamily, PeerAddr, ServerAddr};
+use turnpike_types::{AddressFamily, PeerAddr, ServerAddr, Transport};
+
+use crate::config::ListenConfig;
 
 pub use caller::{CallError, Caller};
+pub use wire::{TlsStream, Wire, tcp, tls, udp};
 
 /// How long each answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,85 +27,126 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// The listener that was used.
-    pub server: ServerAddr,
+    pub listener: ListenConfig,
     /// The family of the relayed addresses.
     pub relayed: AddressFamily,
-    /// From the first request to the last datagram compared.
+    /// From the first connection to the last datagram compared.
     pub took: Duration,
 }
 
 /// Where a round failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{step} at {server}: {cause}")]
+#[error("{step} at {} {}: {cause}", .listener.transport, .listener.address)]
 pub struct ProbeError {
     /// The listener that was used.
-    pub server: ServerAddr,
+    pub listener: ListenConfig,
     /// What was being done.
     pub step: &'static str,
     /// What came instead.
     pub cause: CallError,
 }
 
-/// Proves the first listener of each family.
+/// Proves the first listener of each transport and family. `trust` is what TLS listeners are told
+/// by; without it they are passed over.
 pub fn run(
-    listeners: &[ServerAddr],
+    listeners: &[ListenConfig],
     relay: &[RelayAddress],
     credential: Option<(&str, &str)>,
+    trust: Option<&Arc<ClientConfig>>,
 ) -> Vec<Result<Proof, ProbeError>> {
-    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-    families
-        .into_iter()
-        .filter_map(|family| {
-            let server = *listeners.iter().find(|server| server.family() == family)?;
+    let mut results = Vec::new();
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+            let is_meant = |it: &&ListenConfig| {
+                it.transport == transport && AddressFamily::of(&it.address.ip()) == family
+            };
+            let Some(listener) = listeners.iter().copied().find(|it| is_meant(&it)) else {
+                continue;
+            };
             let has = |family| relay.iter().any(|own| AddressFamily::of(&own.ip) == family);
-            let relayed = if has(family) { family } else { family.other() };
-            Some(prove(server, relayed, credential))
-        })
-        .collect()
+            let round = Round {
+                listener,
+                relayed: if has(family) { family } else { family.other() },
+                credential,
+            };
+            results.extend(round.prove(trust));
+        }
+    }
+    results
 }
 
-fn prove(
-    server: ServerAddr,
+/// One listener, and how it is proved.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    listener: ListenConfig,
     relayed: AddressFamily,
-    credential: Option<(&str, &str)>,
-) -> Result<Proof, ProbeError> {
-    let at = |step| {
+    credential: Option<(&'a str, &'a str)>,
+}
+
+impl Round<'_> {
+    /// `None` for a transport that no client is here for.
+    fn prove(&self, trust: Option<&Arc<ClientConfig>>) -> Option<Result<Proof, ProbeError>> {
+        let server = ServerAddr(self.listener.address);
+        match (self.listener.transport, trust) {
+            (Transport::Udp, _) => Some(self.prove_over(|| udp(server))),
+            (Transport::Tcp, _) => Some(self.prove_over(|| tcp(server, PATIENCE))),
+            (Transport::Tls, Some(trust)) => Some(self.prove_over(|| tls(server, trust, PATIENCE))),
+            (Transport::Tls, None) | (Transport::Dtls, _) => None,
+        }
+    }
+
+    fn prove_over<W: Wire>(&self, open: impl Fn() -> io::Result<W>) -> Result<Proof, ProbeError> {
+        let relayed = self.relayed;
+        let started = Instant::now();
+        let at = |step| self.failed(step);
+        let mut one = self.allocate(&open).map_err(at("the first allocation"))?;
+        let mut other = self.allocate(&open).map_err(at("the second allocation"))?;
+        let (Some(one_at), Some(other_at)) = (one.relayed(relayed), other.relayed(relayed)) else {
+            return Err(at("the relayed addresses")(CallError::Silence(PATIENCE)));
+        };
+        let (one_at, other_at) = (PeerAddr(one_at.0), PeerAddr(other_at.0));
+        one.permit(other_at.ip()).map_err(at("a permission"))?;
+        other.permit(one_at.ip()).map_err(at("a permission"))?;
+        exchange(&mut one, &mut other, one_at, other_at).map_err(at("relaying by indications"))?;
+        one.bind_channel(other_at).map_err(at("a channel"))?;
+        other.bind_channel(one_at).map_err(at("a channel"))?;
+        exchange(&mut one, &mut other, one_at, other_at)
+            .map_err(at("relaying through channels"))?;
+        let took = started.elapsed();
+        one.close().map_err(at("the end of the first allocation"))?;
+        other
+            .close()
+            .map_err(at("the end of the second allocation"))?;
+        Ok(Proof {
+            listener: self.listener,
+            relayed,
+            took,
+        })
+    }
+
+    fn allocate<W: Wire>(&self, open: &impl Fn() -> io::Result<W>) -> Result<Caller<W>, CallError> {
+        let ListenConfig { transport, address } = self.listener;
+        let server = ServerAddr(address);
+        let wish = caller::wish(server, transport, self.credential, self.relayed);
+        let mut caller = Caller::over(open()?, wish, PATIENCE)?;
+        caller.wait_for_allocation()?;
+        Ok(caller)
+    }
+
+    fn failed(&self, step: &'static str) -> impl FnOnce(CallError) -> ProbeError + use<> {
+        let listener = self.listener;
         move |cause| ProbeError {
-            server,
+            listener,
             step,
             cause,
         }
-    };
-    let started = Instant::now();
-    let allocate = || Caller::allocate(server, credential, relayed, PATIENCE);
-    let mut one = allocate().map_err(at("the first allocation"))?;
-    let mut other = allocate().map_err(at("the second allocation"))?;
-    let (Some(one_at), Some(other_at)) = (one.relayed(relayed), other.relayed(relayed)) else {
-        return Err(at("the relayed addresses")(CallError::Silence(PATIENCE)));
-    };
-    let (one_at, other_at) = (PeerAddr(one_at.0), PeerAddr(other_at.0));
-    one.permit(other_at.ip()).map_err(at("a permission"))?;
-    other.permit(one_at.ip()).map_err(at("a permission"))?;
-    exchange(&mut one, &mut other, one_at, other_at).map_err(at("relaying by indications"))?;
-    one.bind_channel(other_at).map_err(at("a channel"))?;
-    other.bind_channel(one_at).map_err(at("a channel"))?;
-    exchange(&mut one, &mut other, one_at, other_at).map_err(at("relaying through channels"))?;
-    let took = started.elapsed();
-    one.close().map_err(at("the end of the first allocation"))?;
-    other
-        .close()
-        .map_err(at("the end of the second allocation"))?;
-    Ok(Proof {
-        server,
-        relayed,
-        took,
-    })
+    }
 }
 
 /// Sends a datagram each way and waits for it on the other side.
-fn exchange(
-    one: &mut Caller,
-    other: &mut Caller,
+fn exchange<W: Wire>(
+    one: &mut Caller<W>,
+    other: &mut Caller<W>,
     one_at: PeerAddr,
     other_at: PeerAddr,
 ) -> Result<(), CallError> {
@@ -108,7 +157,7 @@ fn exchange(
 }
 
 /// Waits for a datagram of this peer with these bytes; others are passed over.
-fn expect(caller: &mut Caller, from: PeerAddr, bytes: &[u8]) -> Result<(), CallError> {
+fn expect<W: Wire>(caller: &mut Caller<W>, from: PeerAddr, bytes: &[u8]) -> Result<(), CallError> {
     loop {
         let (peer, payload) = caller.receive()?;
         if peer == from && payload == bytes {

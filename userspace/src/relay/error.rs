@@ -23,10 +23,18 @@ pub enum StartError {
     Wake(io::Error),
     /// No thread.
     Thread(io::Error),
-    /// The shard refused, or failed later.
-    Shard(ShardError),
-    /// The shard's thread ended in a fault of its own.
-    Panicked,
+    /// A shard refused, or failed later.
+    Shard {
+        /// Which, from 0.
+        shard: u16,
+        /// Why.
+        error: ShardError,
+    },
+    /// A shard's thread ended in a fault of its own.
+    Panicked {
+        /// Which, from 0.
+        shard: u16,
+    },
 }
 
 impl std::error::Error for StartError {}
@@ -43,15 +51,18 @@ impl fmt::Display for StartError {
             Self::Plan(error) => error.fmt(f),
             Self::Listen { address, source } => listen_hint(f, *address, source),
             Self::Wake(error) => write!(f, "no descriptor left ({error}); raise `ulimit -n`"),
-            Self::Thread(error) => write!(f, "the shard's thread does not start: {error}"),
-            Self::Shard(ShardError::Ring(error)) => {
-                write!(f, "{error}")?;
-                ring_hint(f, &error.source)
+            Self::Thread(error) => write!(f, "a shard's thread does not start: {error}"),
+            Self::Shard { shard, error } => {
+                write!(f, "shard {shard}: {error}")?;
+                match error {
+                    ShardError::Ring(error) => ring_hint(f, &error.source),
+                    _ => Ok(()),
+                }
             }
-            Self::Shard(error) => error.fmt(f),
-            Self::Panicked => {
-                f.write_str("the shard's thread panicked; this is a fault of turnpike, report it")
-            }
+            Self::Panicked { shard } => write!(
+                f,
+                "the thread of shard {shard} panicked; this is a fault of turnpike, report it"
+            ),
         }
     }
 }

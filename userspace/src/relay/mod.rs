@@ -1,37 +1,54 @@
-//! The relay as a whole: sockets bound, the shard's thread started, watched and stopped.
+//! The relay as a whole: sockets bound, a shard a core started, watched and stopped.
+//!
+//! The shards share nothing that a packet needs. What they have in common is the ledger of what
+//! users hold, mailboxes, and the addresses they listen on; limits on the whole are divided evenly.
 
 mod error;
+mod ledger;
+mod listen;
+mod numbers;
+mod orders;
 mod plan;
+mod threads;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::Socket;
-use turnpike_types::{AddressFamily, ServerAddr};
+use turnpike_turn::server::{self, ShardSlice};
+use turnpike_types::ServerAddr;
 
-use crate::config::{ListenConfig, Secret};
-use crate::shard::{
-    self, Inbox, Listener, Mailbox, Order, Shard, ShardConfig, ShardError, Snapshot, Tally,
-};
+use crate::config::Secret;
+use crate::credentials::CredentialChange;
+use crate::shard::{self, Listener, ShardConfig, Snapshot, StreamLimits, Tally};
 use crate::uring::RingConfig;
+use ledger::Ledger;
+use threads::{Start, Thread};
 
 pub use error::StartError;
+pub use numbers::Numbers;
+pub use orders::Orders;
 pub use plan::{Plan, PlanError};
 
 /// What a start may be told beside the plan.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether the shard's thread stays on one core.
+    /// Whether each shard's thread stays on one core.
     pub pin: bool,
-    /// The sizes of its ring.
+    /// The sizes of each shard's ring.
     pub ring: RingConfig,
     /// One more user: name and password.
     pub guest: Option<(String, Secret)>,
+    /// How many shards, whatever the plan says.
+    pub shards: Option<u16>,
+    /// Whether the kernel is asked to hand a datagram to the shard that owns its client. Without
+    /// that, shards pass on what they are handed.
+    pub steer: bool,
+    /// What clients of TLS are shown.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// How long a client on a stream may leave what it is sent unread. `None`: as by default.
+    pub stream_stall: Option<Duration>,
 }
 
 impl Default for Options {
@@ -40,53 +57,65 @@ impl Default for Options {
             pin: true,
             ring: RingConfig::default(),
             guest: None,
+            shards: None,
+            steer: true,
+            tls: None,
+            stream_stall: None,
         }
     }
 }
 
-/// How often a port that is in use is tried again.
-const BIND_TRIES: u32 = 10;
-
-const BIND_AGAIN_AFTER: Duration = Duration::from_millis(50);
+impl Options {
+    fn limit_streams(&self, limits: StreamLimits) -> StreamLimits {
+        StreamLimits {
+            stall_timeout: self.stream_stall.unwrap_or(limits.stall_timeout),
+            ..limits
+        }
+    }
+}
 
 /// A running relay. Dropping it stops it.
 #[derive(Debug)]
 pub struct Relay {
     listeners: Vec<ServerAddr>,
     hears_icmp: bool,
-    tally: Arc<Tally>,
-    mailbox: Mailbox,
-    thread: Option<JoinHandle<Result<(), ShardError>>>,
+    numbers: Numbers,
+    orders: Orders,
+    threads: Vec<Thread>,
 }
 
 impl Relay {
-    /// Binds, starts the shard and waits until it serves.
+    /// Binds, starts the shards and waits until all of them serve.
     ///
     /// # Errors
     /// [`StartError`], which says what to do.
     pub fn start(plan: &Plan, options: &Options) -> Result<Self, StartError> {
-        let listeners = bind(&plan.listen)?;
-        let addresses: Vec<ServerAddr> = listeners.iter().map(|listener| listener.server).collect();
+        let shards = plan.shards(options.shards);
+        let listeners = listen::bind(&plan.listen, shards, options.steer)?;
+        let addresses: Vec<ServerAddr> = listeners
+            .iter()
+            .take(1)
+            .flatten()
+            .map(|listener| listener.server)
+            .collect();
         let guest = options.guest.as_ref();
         let guest = guest.map(|(name, password)| (name.as_str(), password.reveal()));
-        let icmp = icmp_sockets(plan);
-        let hears_icmp = !icmp.is_empty();
-        let config = ShardConfig {
-            engine: plan.engine(&addresses, guest)?,
-            entries_max: plan.entries_max(),
-            ring: options.ring,
-            listeners,
-            icmp,
+        let engine = server::Config {
+            ledger: (shards > 1).then(|| Arc::new(Ledger::default()) as _),
+            ..plan.engine(&addresses, guest)?
         };
-        let (mailbox, inbox) = shard::mailbox().map_err(|errno| StartError::Wake(errno.into()))?;
-        let tally = Arc::new(Tally::default());
-        let thread = spawn(config, inbox, Arc::clone(&tally), options.pin)?;
+        let icmp = listen::icmp_sockets(plan, shards);
+        let hears_icmp = icmp.iter().any(|sockets| !sockets.is_empty());
+        let configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
+        let (starts, tallies) = with_mailboxes(configs, options.ring)?;
+        let mailboxes = starts.iter().map(|start| start.mailbox.clone()).collect();
+        let threads = threads::start(starts, options.pin)?;
         Ok(Self {
             listeners: addresses,
             hears_icmp,
-            tally,
-            mailbox,
-            thread: Some(thread),
+            numbers: Numbers::new(tallies),
+            orders: Orders::new(mailboxes),
+            threads,
         })
     }
 
@@ -102,60 +131,56 @@ impl Relay {
         self.hears_icmp
     }
 
-    /// Has it publish its numbers now, and reads them.
+    /// Has the shards publish their numbers now, and reads them.
     #[must_use]
     pub fn fresh_snapshot(&self) -> Snapshot {
-        let (answer, answered) = sync_channel(1);
-        if self.mailbox.send(Order::Publish(answer)) {
-            // A shard that hangs is seen by its numbers standing still.
-            let _late = answered.recv_timeout(Duration::from_secs(1));
-        }
+        self.orders.publish();
         self.snapshot()
     }
 
-    /// The numbers it published last, a fraction of a second old.
+    /// The numbers that the shards published last, a fraction of a second old, all together.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.tally.snapshot()
+        self.numbers.sum()
+    }
+
+    /// The numbers of the shards, to keep and to read at any time.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.numbers.clone()
+    }
+
+    /// Orders to all shards, to keep and to give at any time.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
     }
 
     /// Makes it forget a user. `false` when it does not run any more.
     pub fn remove_user(&self, name: &str) -> bool {
-        self.mailbox.send(Order::RemoveUser(name.to_owned()))
+        self.orders
+            .apply(&CredentialChange::RemoveUser(name.to_owned()))
     }
 
-    /// Whether its thread runs.
+    /// Whether all its threads run. One that does not is a fault that [`stop`](Self::stop) names.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.thread
-            .as_ref()
-            .is_some_and(|thread| !thread.is_finished())
+        !self.threads.is_empty() && self.threads.iter().all(Thread::is_running)
     }
 
     /// Stops it and returns the last numbers.
     ///
     /// # Errors
-    /// Why it had stopped before, if it had.
+    /// Which shard had stopped before, and why, if one had.
     pub fn stop(mut self) -> Result<Snapshot, StartError> {
-        self.halt()?;
+        threads::stop(&mut self.threads)?;
         Ok(self.snapshot())
-    }
-
-    fn halt(&mut self) -> Result<(), StartError> {
-        let Some(thread) = self.thread.take() else {
-            return Ok(());
-        };
-        self.mailbox.send(Order::Stop);
-        match thread.join() {
-            Ok(result) => result.map_err(StartError::Shard),
-            Err(_) => Err(StartError::Panicked),
-        }
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Err(error) = self.halt() {
+        if let Err(error) = threads::stop(&mut self.threads) {
             tracing::error!("{error}");
         }
     }
@@ -173,103 +198,53 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-fn bind(listen: &[ListenConfig]) -> Result<Vec<Listener>, StartError> {
-    listen
+/// What each shard is made of, but for the mailboxes.
+fn configs(
+    plan: &Plan,
+    options: &Options,
+    engine: &server::Config,
+    sockets: impl ExactSizeIterator<Item = (Vec<Listener>, shard::IcmpSockets)>,
+) -> Vec<ShardConfig> {
+    let count = u16::try_from(sockets.len()).unwrap_or(u16::MAX);
+    let of_shard = |(index, (listeners, icmp))| ShardConfig {
+        listeners,
+        icmp,
+        engine: plan::share(engine, ShardSlice { index, count }),
+        entries_max: plan.entries_max(count),
+        ring: options.ring,
+        tls: options.tls.clone(),
+        streams: options.limit_streams(plan.streams(count)),
+        mailboxes: Vec::new(),
+    };
+    (0..).zip(sockets).map(of_shard).collect()
+}
+
+/// Gives every shard its mailbox, and the addresses of all of them.
+fn with_mailboxes(
+    configs: Vec<ShardConfig>,
+    ring: RingConfig,
+) -> Result<(Vec<Start>, Vec<Arc<Tally>>), StartError> {
+    let parcel_bytes = if configs.len() > 1 {
+        ring.payload_max()
+    } else {
+        0
+    };
+    let made: nix::Result<Vec<_>> = configs
         .iter()
-        .map(|listen| {
-            let address = listen.address;
-            let failed = |source| StartError::Listen { address, source };
-            let socket = open_patiently(address).map_err(failed)?;
-            let bound = socket
-                .local_addr()
-                .map_err(failed)?
-                .as_socket()
-                .unwrap_or(address);
-            Ok(Listener {
-                transport: listen.transport,
-                server: ServerAddr(bound),
-                socket,
-            })
-        })
-        .collect()
-}
-
-/// Opens a listener. The kernel takes the ring of a process that was killed apart, and with it the
-/// listeners, some time after the process is gone: a port in use may be free in a moment.
-fn open_patiently(address: SocketAddr) -> io::Result<Socket> {
-    for _ in 0..BIND_TRIES {
-        match shard::open_listener(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                std::thread::sleep(BIND_AGAIN_AFTER);
-            }
-            result => return result,
-        }
-    }
-    shard::open_listener(address)
-}
-
-/// Raw ICMP sockets for the families relayed from; none without the right, which is said once.
-fn icmp_sockets(plan: &Plan) -> Vec<(AddressFamily, Socket)> {
-    let mut sockets = Vec::new();
-    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
-        if !plan
-            .relay
-            .iter()
-            .any(|own| AddressFamily::of(&own.ip) == family)
-        {
-            continue;
-        }
-        match shard::open_icmp(family == AddressFamily::Ipv6) {
-            Ok(socket) => sockets.push((family, socket)),
-            Err(error) => {
-                tracing::warn!(
-                    "clients will not hear of ICMP errors ({error}); the process needs CAP_NET_RAW \
-                     for that"
-                );
-                break;
-            }
-        }
-    }
-    sockets
-}
-
-fn spawn(
-    config: ShardConfig,
-    inbox: Inbox,
-    tally: Arc<Tally>,
-    pin: bool,
-) -> Result<JoinHandle<Result<(), ShardError>>, StartError> {
-    let (ready, started) = sync_channel(1);
-    let thread = std::thread::Builder::new()
-        .name("shard-0".to_owned())
-        .spawn(move || {
-            if pin {
-                pin_to_first_core();
-            }
-            // A ring belongs to the thread that makes it.
-            let mut shard = match Shard::new(config, inbox, tally) {
-                Ok(shard) => shard,
-                Err(error) => {
-                    // The starter waits on the other end.
-                    let _unheard = ready.send(Err(error));
-                    return Ok(());
-                }
-            };
-            let _unheard = ready.send(Ok(()));
-            shard.run()
-        })
-        .map_err(StartError::Thread)?;
-    match started.recv() {
-        Ok(Ok(())) => Ok(thread),
-        Ok(Err(error)) => Err(StartError::Shard(error)),
-        Err(_) => Err(StartError::Panicked),
-    }
-}
-
-fn pin_to_first_core() {
-    let first = core_affinity::get_core_ids().and_then(|cores| cores.first().copied());
-    let pinned = first.is_some_and(core_affinity::set_for_current);
-    if !pinned {
-        tracing::warn!("the shard's thread could not be pinned to a core");
-    }
+        .map(|_| shard::mailbox(parcel_bytes))
+        .collect();
+    let made = made.map_err(|errno| StartError::Wake(errno.into()))?;
+    let mailboxes: Vec<_> = made.iter().map(|(mailbox, _)| mailbox.clone()).collect();
+    let tallies: Vec<Arc<Tally>> = configs.iter().map(|_| Arc::default()).collect();
+    let starts = configs.into_iter().zip(made).zip(&tallies);
+    let starts = starts.map(|((config, (mailbox, inbox)), tally)| Start {
+        config: ShardConfig {
+            mailboxes: mailboxes.clone(),
+            ..config
+        },
+        mailbox,
+        inbox,
+        tally: Arc::clone(tally),
+    });
+    Ok((starts.collect(), tallies))
 }

@@ -1,13 +1,19 @@
-//! From a configuration and a host to what the shard is made of.
+//! From a configuration and a host to what the shards are made of.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use turnpike_turn::RelayAddress;
-use turnpike_turn::server::{self, CredentialError, Credentials, Lifetimes, PeerPolicy, UserKeys};
-use turnpike_types::{ServerAddr, Transport};
+use turnpike_turn::server::{
+    self, CredentialError, Credentials, Lifetimes, PeerPolicy, ShardSlice, UserKeys,
+};
+use turnpike_types::ServerAddr;
 
-use crate::config::{Config, LimitsConfig, ListenConfig};
+use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
+use crate::database::StoredCredentials;
 use crate::host::Host;
+use crate::shard::StreamLimits;
 
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
@@ -21,6 +27,8 @@ pub struct Plan {
     pub relay: Vec<RelayAddress>,
     /// Everything else.
     pub config: Config,
+    /// What a database adds to the configuration's users and secrets. Empty unless set.
+    pub stored: StoredCredentials,
 }
 
 /// Why a configuration does not fit this host.
@@ -67,7 +75,29 @@ impl Plan {
             listen,
             relay,
             config,
+            stored: StoredCredentials::default(),
         })
+    }
+
+    /// Where this process itself listens, which no client reaches through it: TURN, and metrics on
+    /// each address that they are served on.
+    fn services(&self, listeners: &[ServerAddr]) -> Vec<SocketAddr> {
+        let mut services: Vec<SocketAddr> = listeners.iter().map(|server| server.0).collect();
+        let Some(metrics) = self.config.metrics.map(|it| it.address) else {
+            return services;
+        };
+        if !metrics.ip().is_unspecified() {
+            services.push(metrics);
+            return services;
+        }
+        let own = self.listen.iter().map(|it| it.address.ip());
+        for ip in own.chain(self.relay.iter().map(|it| it.ip)) {
+            let service = SocketAddr::new(ip, metrics.port());
+            if !services.contains(&service) {
+                services.push(service);
+            }
+        }
+        services
     }
 
     /// What the engine is told. `guest` is one more user, for the relay's proof of itself.
@@ -89,6 +119,9 @@ impl Plan {
             ..
         } = &self.config;
         let mut credentials = Credentials::new(realm);
+        for (name, keys) in &self.stored.users {
+            credentials.add_user(name, *keys)?;
+        }
         let users = auth
             .users
             .iter()
@@ -98,7 +131,7 @@ impl Plan {
                 .ok_or_else(|| PlanError::Forbidden(name.to_owned()))?;
             credentials.add_user(name, keys)?;
         }
-        for secret in &auth.secrets {
+        for secret in auth.secrets.iter().chain(&self.stored.secrets) {
             credentials.add_secret(secret.reveal().as_bytes())?;
         }
         let defaults = server::Config::default();
@@ -117,29 +150,74 @@ impl Plan {
                 deny: peers.deny.clone(),
                 min_port: peers.min_port.unwrap_or(defaults.peers.min_port),
             },
-            services: listeners.iter().map(|server| server.0).collect(),
+            legacy_channels: relay.legacy_channels,
+            services: self.services(listeners),
             ..defaults
         })
     }
 
-    /// How many entries the lane needs room for.
+    /// What clients on TCP and TLS may have at one shard, of `shards`.
     #[must_use]
-    pub fn entries_max(&self) -> usize {
+    pub fn streams(&self, shards: u16) -> StreamLimits {
+        let limits = &self.config.limits;
+        let defaults = StreamLimits::default();
+        StreamLimits {
+            connections: limits
+                .connections
+                .map_or(defaults.connections, |it| it as usize)
+                .div_ceil(usize::from(shards.max(1))),
+            connections_per_address: limits
+                .connections_per_address
+                .unwrap_or(defaults.connections_per_address),
+            handshake_timeout: limits
+                .handshake_timeout
+                .unwrap_or(defaults.handshake_timeout),
+            idle_timeout: limits.idle_timeout.unwrap_or(defaults.idle_timeout),
+            write_queue_bytes: limits
+                .write_queue
+                .map_or(defaults.write_queue_bytes, |it| it as usize),
+            ..defaults
+        }
+    }
+
+    /// How many shards to start: `asked`, or as configured, or one a core that the process may use.
+    /// At least one, and not more than there are pairs of relayed ports to divide.
+    #[must_use]
+    pub fn shards(&self, asked: Option<u16>) -> u16 {
+        let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let shards = asked
+            .or(self.config.runtime.shards)
+            .unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX));
+        let pairs = u16::try_from(self.config.relay.ports.len() / 2).unwrap_or(u16::MAX);
+        shards.clamp(1, pairs.max(1))
+    }
+
+    /// How many entries the lane of one shard, of `shards`, needs room for.
+    #[must_use]
+    pub fn entries_max(&self, shards: u16) -> usize {
         engine_limits(&self.config.limits)
             .allocations
+            .div_ceil(usize::from(shards.max(1)))
             .saturating_mul(ENTRIES_PER_ALLOCATION)
+    }
+}
+
+/// What one shard's engine is told: its part of the ports and, rounded up, of the allocations.
+pub(super) fn share(engine: &server::Config, shard: ShardSlice) -> server::Config {
+    let shards = usize::from(shard.count.max(1));
+    server::Config {
+        shard,
+        limits: server::Limits {
+            allocations: engine.limits.allocations.div_ceil(shards),
+            ..engine.limits
+        },
+        ..engine.clone()
     }
 }
 
 fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<ListenConfig> {
     if config.listen.is_empty() {
-        let chosen = host.listen_addresses().into_iter();
-        return chosen
-            .map(|ip| ListenConfig {
-                transport: Transport::Udp,
-                address: SocketAddr::new(ip, port),
-            })
-            .collect();
+        return host.listeners(port, config.tls.as_ref().map(|_| TURNS_PORT));
     }
     let mut listeners = Vec::new();
     for listen in &config.listen {
@@ -262,6 +340,62 @@ mod tests {
         );
         assert_eq!(engine.peers.min_port, 1);
         assert_eq!(engine.services, [listener.0]);
+    }
+
+    #[test]
+    fn metrics_are_a_service_on_each_address_that_serves_them() {
+        let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"\n\
+                    [relay]\naddresses = [\"127.0.0.1\", \"::1\"]";
+        let mut plan = plan(text).unwrap();
+        let listener = ServerAddr(plan.listen[0].address);
+        for (metrics, expected) in [
+            ("192.0.2.9:9641", vec!["192.0.2.9:9641"]),
+            ("[::]:9641", vec!["127.0.0.1:9641", "[::1]:9641"]),
+        ] {
+            let address = metrics.parse().unwrap();
+            plan.config.metrics = Some(crate::config::MetricsConfig { address });
+            let engine = plan.engine(&[listener], None).unwrap();
+            let expected: Vec<SocketAddr> = expected.iter().map(|it| it.parse().unwrap()).collect();
+            assert_eq!(engine.services, [&[listener.0], &expected[..]].concat());
+        }
+    }
+
+    #[test]
+    fn stored_users_reach_the_engine_and_the_configuration_wins() {
+        let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]";
+        let mut plan = plan(text).unwrap();
+        for name in ["alice", "bob"] {
+            let keys = UserKeys::of_password(name, "r", "stored").unwrap();
+            let keys = UserKeys {
+                sha256: None,
+                ..keys
+            };
+            plan.stored.users.insert(name.to_owned(), keys);
+        }
+        plan.stored.secrets.push(crate::config::Secret::new("t"));
+        let credentials = plan.engine(&[], None).unwrap().credentials;
+        assert_eq!((credentials.users(), credentials.secrets()), (2, 2));
+        assert!(!credentials.offers_sha256());
+        plan.stored.users.remove("bob");
+        // The configuration's alice has a key that the stored one lacks.
+        assert!(plan.engine(&[], None).unwrap().credentials.offers_sha256());
+    }
+
+    #[test]
+    fn shards_are_as_asked_or_configured_and_never_more_than_pairs_of_ports() {
+        let mut plan = plan("anonymous = true\n[relay]\nports = \"50000-50007\"").unwrap();
+        plan.config.limits.allocations = Some(7);
+        assert!(plan.shards(None) >= 1);
+        plan.config.runtime.shards = Some(2);
+        assert_eq!(
+            [None, Some(3), Some(0), Some(9)].map(|it| plan.shards(it)),
+            [2, 3, 1, 4]
+        );
+        assert_eq!((plan.entries_max(1), plan.entries_max(2)), (7 * 16, 4 * 16));
+        let engine = plan.engine(&[], None).unwrap();
+        let shard = ShardSlice { index: 1, count: 2 };
+        let own = share(&engine, shard);
+        assert_eq!((own.shard, own.limits.allocations), (shard, 4));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl SocketLane {
         // No run is free to hold it. What is queued goes first.
         let sent = if self.ring.flush() {
             let socket = self.sockets.socket(route.slot);
-            send_now(&self.ring, socket, &part, &route.to)
+            send_past_ring(&self.ring, socket, &part, &route.to)
         } else {
             Err(DropReason::QueueFull)
         };
@@ -134,7 +134,7 @@ impl SocketLane {
         for part in run.parts() {
             let socket = self.sockets.named(run.owner());
             let sent = match &to {
-                Some(to) => send_now(&self.ring, socket, part, to),
+                Some(to) => send_past_ring(&self.ring, socket, part, to),
                 None => Err(DropReason::SendFailed),
             };
             self.note_sent(part, sent);
@@ -167,7 +167,7 @@ const fn is_refusal(error: Errno) -> bool {
 }
 
 /// Sends a datagram past the ring.
-fn send_now(
+fn send_past_ring(
     ring: &Ring,
     socket: Option<&Socket>,
     part: &Part,
@@ -201,6 +201,8 @@ mod tests {
     use turnpike_turn::forward::{Forwarder, ForwarderConfig};
     use turnpike_types::ServerAddr;
 
+    use super::super::open;
+    use super::super::socket_lane::Towards;
     use super::*;
     use crate::entropy::SystemEntropy;
     use crate::uring::{Completion, Head, RingConfig, no_checksums};
@@ -217,7 +219,8 @@ mod tests {
         let mut lane = SocketLane::new(ring, forwarder);
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let socket = super::super::open::listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let socket = open::listeners(address, 1, false).unwrap().remove(0);
         // The kernel makes no runs without checksums.
         no_checksums(&socket).unwrap();
         let via = Via::of(&socket);
@@ -234,7 +237,7 @@ mod tests {
                     range: 0..4,
                     head: Head::EMPTY,
                     padding: 0,
-                    tag: 4 << 1,
+                    tag: Towards::Peer.tag(4),
                 };
                 lane.send(route, part);
             }
@@ -260,8 +263,7 @@ mod tests {
             }
             assert!(!lane.sockets.takes_run(0, 4));
         }
-        // Alone, what is in a reply's buffer counts as a reply.
-        assert_eq!(lane.counters.to_peer_packets, 3);
-        assert_eq!(lane.counters.to_peer_bytes, 12);
+        assert_eq!(lane.counters.to_peer_packets, 6);
+        assert_eq!(lane.counters.to_peer_bytes, 24);
     }
 }

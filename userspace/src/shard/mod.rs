@@ -7,12 +7,18 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
+mod connection;
 mod gather;
+mod hop;
 mod mailbox;
 mod open;
+mod orders;
 mod outputs;
+mod owner;
+mod publish;
 mod socket_lane;
 mod sockets;
+mod streams;
 mod tally;
 
 use std::net::SocketAddr;
@@ -32,14 +38,22 @@ use turnpike_types::{
 use crate::clock;
 use crate::entropy::SystemEntropy;
 use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingError, Via};
+use hop::Hop;
+use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
+use streams::Streams;
 
+pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
-pub use open::{icmp as open_icmp, listener as open_listener};
+pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
+pub use outputs::CLIENTS_TARGET;
+pub use owner::owner_of;
+pub use streams::{NewStream, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
-/// Completions of one turn; more wait for the next, so that timers are never starved.
+/// Completions of one turn, datagrams of runs and messages cut out of streams counted too; more wait
+/// for the next, so that timers are never starved.
 pub const COMPLETIONS_MAX: usize = 1_024;
 
 /// How long the loop sleeps when nothing is due, and how often the wall clock is read.
@@ -48,19 +62,28 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How fresh the published numbers are while packets flow.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
+/// Raw ICMP sockets of one shard, by family.
+pub type IcmpSockets = Vec<(AddressFamily, Socket)>;
+
 /// What a shard is made of. All sockets are bound already.
 #[derive(Debug)]
 pub struct ShardConfig {
     /// Where clients come in.
     pub listeners: Vec<Listener>,
     /// Raw ICMP sockets, by family.
-    pub icmp: Vec<(AddressFamily, Socket)>,
+    pub icmp: IcmpSockets,
     /// The engine's.
     pub engine: server::Config,
     /// How many entries the lane may hold.
     pub entries_max: usize,
     /// The ring's.
     pub ring: RingConfig,
+    /// The mailboxes of all shards, in their order; needed where there are several.
+    pub mailboxes: Vec<Mailbox>,
+    /// What clients of TLS are shown; without it none is served.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What clients on streams may have.
+    pub streams: StreamLimits,
 }
 
 /// A bound socket that clients come in by.
@@ -91,9 +114,13 @@ pub enum ShardError {
 /// An engine, its lane and its loop; for one thread.
 #[derive(Debug)]
 pub struct Shard {
+    // Before the streams: the ring ends what is under way on their sockets.
     lane: SocketLane,
+    streams: Streams,
     server: Server<SystemEntropy>,
+    hop: Hop,
     inbox: Inbox,
+    stopping: bool,
     tally: Arc<Tally>,
     now: Timestamp,
     published: Timestamp,
@@ -101,6 +128,9 @@ pub struct Shard {
     unpublished: bool,
     kept: Timestamp,
     complained: Option<Timestamp>,
+    noted: Noted,
+    /// Out of [`COMPLETIONS_MAX`].
+    done: usize,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
     scratch: Box<[u8]>,
@@ -124,6 +154,7 @@ impl Shard {
             },
             &mut entropy,
         );
+        let hop = Hop::new(config.engine.shard, config.mailboxes);
         let mut server = Server::new(config.engine, entropy, now)?;
         server.set_wall_clock(now, clock::unix_seconds());
         let mut ring = Ring::new(&config.ring)?;
@@ -135,9 +166,14 @@ impl Shard {
         ring.register(&sockets)?;
         drop(sockets);
         let mut lane = SocketLane::new(ring, forwarder);
+        let mut streams = Streams::new(config.streams, config.tls);
         for (index, listener) in config.listeners.into_iter().enumerate() {
-            let Listener { server, socket, .. } = listener;
-            lane.add_listener(server, Via::Registered(index as u32), socket);
+            let via = Via::Registered(index as u32);
+            if listener.transport.is_stream() {
+                streams.add_listener(listener, via);
+            } else {
+                lane.add_listener(listener.server, via, listener.socket);
+            }
         }
         for (family, socket) in config.icmp {
             lane.sockets
@@ -145,14 +181,19 @@ impl Shard {
         }
         Ok(Self {
             lane,
+            streams,
             server,
+            hop,
             inbox,
+            stopping: false,
             tally,
             now,
             published: now,
             unpublished: false,
             kept: now,
             complained: None,
+            noted: Noted::default(),
+            done: 0,
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
         })
@@ -175,16 +216,21 @@ impl Shard {
             self.watches = self.lane.ring.poll_readable(wake, WAKE);
         }
         self.lane.settle();
+        self.streams.settle(self.now, &mut self.lane.ring);
         self.lane.ring.submit_and_wait(Some(self.patience()))?;
         self.now = clock::now();
-        for _ in 0..COMPLETIONS_MAX {
+        self.noted.turns += 1;
+        self.done = 0;
+        while self.done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
                 break;
             };
             self.unpublished = true;
-            if !self.handle(completion) {
+            self.handle(completion);
+            if self.stopping {
                 return Ok(false);
             }
+            self.done += 1 + self.streams.take_messages();
         }
         if self
             .server
@@ -194,9 +240,15 @@ impl Shard {
             self.server.handle_timeout(self.now);
             self.drain();
         }
+        self.streams.expire(self.now);
+        self.tell_disconnected();
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
+            // Old numbers mean that the loop hangs.
+            self.unpublished = true;
             self.lane.sockets.revive();
+            self.hop.retry();
+            self.streams.revive();
             self.server.set_wall_clock(self.now, clock::unix_seconds());
             self.drain();
         }
@@ -215,14 +267,14 @@ impl Shard {
         } else {
             HOUSEKEEPING
         };
-        match self.server.poll_timeout() {
-            Some(deadline) => deadline.at.since(self.now).min(most),
-            None => most,
-        }
+        let engine = self.server.poll_timeout();
+        let engine = engine.map(|deadline| deadline.at.since(self.now));
+        let due = engine.into_iter().chain(self.streams.patience(self.now));
+        due.fold(most, Duration::min)
     }
 
-    /// Carries one completion to its end; `false` when told to stop.
-    fn handle(&mut self, completion: Completion) -> bool {
+    /// Carries one completion to its end.
+    fn handle(&mut self, completion: Completion) {
         match completion {
             Completion::Received {
                 token,
@@ -252,10 +304,10 @@ impl Shard {
             }
             Completion::Readable { armed, .. } => {
                 self.watches = armed;
-                return self.obey();
+                self.obey();
             }
+            Completion::Stream(completion) => self.handle_stream(completion),
         }
-        true
     }
 
     fn received(&mut self, role: Option<Role>, buffer: Buffer, filled: usize) {
@@ -266,7 +318,11 @@ impl Shard {
             return self.lane.refuse(buffer, DropReason::Malformed);
         };
         for _ in 0..datagram.lost() {
-            self.lane.refuse_unseen(DropReason::Oversize);
+            self.lane.refuse_unbuffered(DropReason::Oversize);
+        }
+        // What another shard said before this packet was sent counts for it.
+        if matches!(role, Role::Listener(_)) && self.inbox.is_waiting() {
+            self.obey();
         }
         let source = datagram.source;
         if datagram.segment.is_none() && !datagram.truncated {
@@ -274,6 +330,7 @@ impl Shard {
             return self.handle_datagram(role, source, Packet { buffer, payload });
         }
         for payload in datagram.segments() {
+            self.done += 1;
             // Each packet of a run holds the buffer too.
             if let Some(buffer) = self.lane.ring.share(&buffer) {
                 self.handle_datagram(role, source, Packet { buffer, payload });
@@ -287,7 +344,9 @@ impl Shard {
             return self.lane.refuse(packet.buffer, DropReason::Oversize);
         }
         match role {
-            Role::Listener(server) => self.handle_client(server, source, packet),
+            Role::Listener(server) => {
+                self.handle_client(&listener_tuple(ClientAddr(source), server), packet);
+            }
             Role::Relay { relayed, .. } => {
                 let len = packet.payload.len();
                 let verdict =
@@ -300,24 +359,29 @@ impl Shard {
         }
     }
 
-    fn handle_client(&mut self, server: ServerAddr, source: SocketAddr, packet: Packet) {
-        let five_tuple = FiveTuple {
-            client: ClientAddr(source),
-            server,
-            transport: Transport::Udp,
-        };
+    /// Takes a datagram in, or passes it on to the shard that it is for.
+    fn handle_client(&mut self, five_tuple: &FiveTuple, packet: Packet) {
         let bytes = self.lane.ring.bytes(&packet.buffer);
         let bytes = bytes.get(packet.payload.clone()).unwrap_or(&[]);
-        let verdict = self
-            .lane
-            .forwarder
-            .from_client(self.now, &five_tuple, bytes);
-        self.carry(verdict, packet, Some(&five_tuple));
+        match self.way(five_tuple, bytes, false) {
+            Some(shard) => self.pass_on(shard, five_tuple, packet),
+            None => self.serve_client(five_tuple, packet),
+        }
+    }
+
+    fn serve_client(&mut self, five_tuple: &FiveTuple, packet: Packet) {
+        let bytes = self.lane.ring.bytes(&packet.buffer);
+        let bytes = bytes.get(packet.payload.clone()).unwrap_or(&[]);
+        let verdict = self.lane.forwarder.from_client(self.now, five_tuple, bytes);
+        self.carry(verdict, packet, Some(five_tuple));
     }
 
     fn carry(&mut self, verdict: Verdict, packet: Packet, from: Option<&FiveTuple>) {
         match (verdict, from) {
             (Verdict::ToPeer(forward), _) => self.lane.send_to_peer(packet, &forward),
+            (Verdict::ToClient(forward), _) if forward.five_tuple.transport.is_stream() => {
+                self.relay_to_stream(packet, &forward);
+            }
             (Verdict::ToClient(forward), _) => self.lane.send_to_client(packet, &forward),
             (Verdict::Drop(_), _) => self.lane.ring.give_back(packet.buffer),
             (Verdict::Pass, Some(five_tuple)) => {
@@ -348,51 +412,13 @@ impl Shard {
             self.drain();
         }
     }
+}
 
-    /// Obeys what is in the mailbox; `false` when told to stop.
-    fn obey(&mut self) -> bool {
-        self.inbox.acknowledge();
-        while let Some(order) = self.inbox.take() {
-            match order {
-                Order::Stop => return false,
-                Order::Publish(answer) => {
-                    self.publish();
-                    // Whoever asked may have given up.
-                    let _unheard = answer.try_send(());
-                }
-                Order::RemoveUser(name) => {
-                    self.server.credentials_mut().remove_user(&name);
-                }
-            }
-        }
-        true
-    }
-
-    fn publish(&mut self) {
-        self.published = self.now;
-        self.unpublished = false;
-        self.lane.count_listeners_drops();
-        let decided = self.lane.forwarder.counters();
-        let judged = self.server.counters();
-        let lane = &self.lane.counters;
-        let mut drops = lane.drops;
-        let mut taken = decided.passed;
-        for (place, reason) in drops.iter_mut().zip(DropReason::ALL) {
-            *place += decided.dropped(reason) + judged.dropped(reason);
-            taken = taken.saturating_sub(judged.dropped(reason));
-        }
-        self.tally.publish(&Snapshot {
-            allocations: self.server.allocations() as u64,
-            allocations_total: judged.allocations_created,
-            to_peer_packets: lane.to_peer_packets,
-            to_peer_bytes: lane.to_peer_bytes,
-            to_client_packets: lane.to_client_packets,
-            to_client_bytes: lane.to_client_bytes,
-            received: decided.received() + lane.refused,
-            passed: taken,
-            drops,
-            replies_lost: lane.replies_lost + judged.replies_lost,
-            commands_failed: lane.commands_failed,
-        });
+/// What a datagram at a listener is told by.
+const fn listener_tuple(client: ClientAddr, server: ServerAddr) -> FiveTuple {
+    FiveTuple {
+        client,
+        server,
+        transport: Transport::Udp,
     }
 }

@@ -2,15 +2,29 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use turnpike_types::CommandError;
+use turnpike_types::{AddressFamily, CommandError};
 
-use crate::uring::{FragmentPolicy, filter_icmp_errors, receive_runs, set_fragment_policy};
+use super::owner;
+use crate::uring::{
+    FragmentPolicy, filter_icmp_errors, receive_runs, set_fragment_policy, steer_group,
+};
 
 /// Receive and send queue of a listener, in bytes: some 40 ms of 1 Gbit/s.
 const LISTENER_QUEUE_BYTES: usize = 4 << 20;
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: i32 = 1_024;
+
+/// Bytes of a connection that the kernel takes before they are sent; more wait in the shard, where
+/// they are counted and, in the end, dropped.
+const UNSENT_BYTES: u32 = 64 << 10;
+
+/// How long a client may leave sent bytes unacknowledged before the kernel gives it up.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Receive and send queue of one relayed address, in bytes.
 const RELAY_QUEUE_BYTES: usize = 256 << 10;
@@ -32,16 +46,86 @@ const NOT_EMPTY: [SockFilter; 4] = {
     ]
 };
 
-/// Opens a UDP listener. Empty datagrams do not get through: nothing that TURN knows is empty, and
-/// in the kernel each ends a multishot receive, so that a flood of them would cost calls a loop turn
-/// a packet.
+/// Opens a UDP listener for each shard, in their order; with `steer`, the kernel hands a datagram to
+/// the shard that owns its client. Empty datagrams do not get through: nothing that TURN knows is
+/// empty, and in the kernel each ends a multishot receive, so that a flood of them would cost calls
+/// a loop turn a packet.
+///
+/// The first one is bound before it shares its address: a port that another program has is refused
+/// even where that program would share it.
 ///
 /// # Errors
 /// The kernel's: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
-pub fn listener(address: SocketAddr) -> io::Result<Socket> {
+pub fn listeners(address: SocketAddr, shards: u16, steer: bool) -> io::Result<Vec<Socket>> {
+    let first = unbound_listener(address)?;
+    first.bind(&address.into())?;
+    if shards < 2 {
+        return Ok(vec![first]);
+    }
+    let bound = first.local_addr()?;
+    first.set_reuse_port(true)?;
+    let mut group = vec![first];
+    for _ in 1..shards {
+        let socket = unbound_listener(address)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&bound)?;
+        group.push(socket);
+    }
+    if let (true, Some(first)) = (steer, group.first()) {
+        let family = AddressFamily::of(&address.ip());
+        steer_group(first, &owner::program(family, shards))?;
+    }
+    Ok(group)
+}
+
+fn unbound_listener(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address, LISTENER_QUEUE_BYTES)?;
     socket.attach_filter(&NOT_EMPTY)?;
-    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Opens a listener for TCP for each shard. What the connections accepted from it inherit: each
+/// message is sent when it is written, and a client that vanished is found out.
+///
+/// As with [`listeners`], a port that another program has is refused.
+///
+/// # Errors
+/// The kernel's: `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`.
+pub fn stream_listeners(address: SocketAddr, shards: u16) -> io::Result<Vec<Socket>> {
+    let first = unbound_stream_listener(address)?;
+    first.bind(&address.into())?;
+    let bound = first.local_addr()?;
+    let mut group = vec![first];
+    for _ in 1..shards {
+        group.push(unbound_stream_listener(address)?);
+    }
+    if let [first, others @ ..] = group.as_slice()
+        && !others.is_empty()
+    {
+        first.set_reuse_port(true)?;
+        for socket in others {
+            socket.set_reuse_port(true)?;
+            socket.bind(&bound)?;
+        }
+    }
+    for socket in &group {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(group)
+}
+
+fn unbound_stream_listener(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that the kernel still winds up do not hold the port.
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     Ok(socket)
 }
 
@@ -102,6 +186,48 @@ fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
 mod tests {
     use super::*;
 
+    fn listener(address: SocketAddr) -> io::Result<Socket> {
+        listeners(address, 1, false).map(|mut group| group.remove(0))
+    }
+
+    #[test]
+    fn port_of_another_program_is_refused_even_where_it_would_be_shared() {
+        let group = listeners("127.0.0.1:0".parse().unwrap(), 3, true).unwrap();
+        let address = group[0].local_addr().unwrap().as_socket().unwrap();
+        assert!(group.iter().all(|it| it.reuse_port().unwrap()));
+        for shards in [1, 3] {
+            let refused = listeners(address, shards, true).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        }
+        drop(group);
+        assert!(listeners(address, 2, true).is_ok());
+    }
+
+    #[test]
+    fn kernel_and_function_agree_on_every_client() {
+        use std::net::{IpAddr, UdpSocket};
+        use turnpike_types::ClientAddr;
+        const SHARDS: u16 = 3;
+        for (listening, clients) in [
+            ("127.0.0.1:0", ["127.0.0.1", "127.0.0.77", "127.200.3.9"]),
+            ("[::1]:0", ["::1"; 3]),
+        ] {
+            let group = listeners(listening.parse().unwrap(), SHARDS, true).unwrap();
+            let to = group[0].local_addr().unwrap().as_socket().unwrap();
+            let mut owned = [0; SHARDS as usize];
+            for ip in clients.iter().cycle().take(60) {
+                let client = UdpSocket::bind((ip.parse::<IpAddr>().unwrap(), 0)).unwrap();
+                client.send_to(b"x", to).unwrap();
+                let from = client.local_addr().unwrap();
+                let owner = owner::owner_of(ClientAddr(from), SHARDS);
+                let socket = UdpSocket::from(group[usize::from(owner)].try_clone().unwrap());
+                assert_eq!(socket.recv_from(&mut [0; 8]).unwrap(), (1, from));
+                owned[usize::from(owner)] += 1;
+            }
+            assert!(owned.iter().all(|count| *count > 0), "{owned:?}");
+        }
+    }
+
     #[test]
     fn occupied_port_is_port_in_use() {
         let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -122,6 +248,17 @@ mod tests {
                 assert_eq!(socket.recv(&mut [0; 8]).unwrap(), expected, "{address}");
             }
         }
+    }
+
+    #[test]
+    fn accepted_connection_inherits_what_its_listener_was_given() {
+        let listener = &stream_listeners("127.0.0.1:0".parse().unwrap(), 1).unwrap()[0];
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
     }
 
     #[test]

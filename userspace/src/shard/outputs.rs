@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use turnpike_turn::server::{Event, Output};
-use turnpike_types::{Command, CommandError, Timestamp};
+use tracing::Level;
+use turnpike_turn::server::{EndReason, Event, Output};
+use turnpike_types::{
+    Action, AllocationId, Command, CommandError, Entry, FiveTuple, Timestamp, UserId,
+};
 
 use super::Shard;
 use crate::uring::Buffer;
 
 /// How often trouble is worth a log line.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// What log lines that name a client or a user are filed under: whoever sets the log up decides
+/// whether there are any.
+pub const CLIENTS_TARGET: &str = "turnpike::clients";
 
 impl Shard {
     /// Polls the engine dry: each command is carried out, and its failure told, before the next.
@@ -22,9 +29,13 @@ impl Shard {
             };
             let output = self.server.poll_output(room);
             match (output, buffer) {
+                (Some(Output::Transmit(transmit)), buffer)
+                    if transmit.five_tuple.transport.is_stream() =>
+                {
+                    self.reply_on_stream(buffer, transmit.len, &transmit.five_tuple);
+                }
                 (Some(Output::Transmit(transmit)), Some(buffer)) => {
                     self.lane.reply(buffer, transmit.len, &transmit.five_tuple);
-                    continue;
                 }
                 (Some(Output::Transmit(_)), None) => self.lane.counters.replies_lost += 1,
                 (Some(Output::Command(command)), buffer) => {
@@ -40,6 +51,19 @@ impl Shard {
         }
     }
 
+    /// Appends what the engine wrote to what waits for a client on a stream.
+    fn reply_on_stream(&mut self, buffer: Option<Buffer>, len: usize, five_tuple: &FiveTuple) {
+        let bytes = match &buffer {
+            Some(buffer) => self.lane.ring.bytes(buffer),
+            None => &*self.scratch,
+        };
+        let message = bytes.get(..len).unwrap_or(&[]);
+        if !self.streams.reply(five_tuple, message) {
+            self.lane.counters.replies_lost += 1;
+        }
+        self.give_back(buffer);
+    }
+
     fn give_back(&mut self, buffer: Option<Buffer>) {
         if let Some(buffer) = buffer {
             self.lane.ring.give_back(buffer);
@@ -47,9 +71,15 @@ impl Shard {
     }
 
     fn carry_out(&mut self, command: &Command) {
-        let Err(error) = self.lane.carry_out(self.now, &command.action) else {
+        let done = self
+            .borrow_for(&command.action)
+            .and_then(|()| self.lane.carry_out(self.now, &command.action));
+        let Err(error) = done else {
             return;
         };
+        if let Action::Install(Entry::Allocation(entry)) = &command.action {
+            self.give_back_tuple(&entry.five_tuple);
+        }
         match error {
             CommandError::PortInUse => {}
             CommandError::OutOfResources => self.complain(
@@ -62,28 +92,68 @@ impl Shard {
             .handle_command_failed(self.now, command.id, error);
     }
 
-    /// Logs what happened to an allocation, without addresses or names.
-    fn note(&self, event: &Event) {
+    /// Logs what happened to an allocation; addresses and names only under [`CLIENTS_TARGET`];
+    /// and lets its stream know.
+    fn note(&mut self, event: &Event) {
         match event {
             Event::AllocationCreated {
                 allocation,
+                five_tuple,
+                user,
                 lifetime,
                 ..
             } => {
-                tracing::debug!(slot = allocation.slot, ?lifetime, "allocation created");
+                self.noted.allocation_created(five_tuple.transport);
+                self.streams.allocation_created(five_tuple);
+                let slot = allocation.slot;
+                let lifetime = lifetime.as_secs();
+                if tracing::enabled!(target: CLIENTS_TARGET, Level::INFO) {
+                    tracing::info!(
+                        target: CLIENTS_TARGET,
+                        slot,
+                        client = %five_tuple.client.0,
+                        transport = five_tuple.transport.name(),
+                        user = self.server.username(*user).unwrap_or_default(),
+                        lifetime,
+                        "allocation created"
+                    );
+                } else {
+                    tracing::debug!(slot, lifetime, "allocation created");
+                }
             }
             Event::AllocationEnded {
-                allocation, reason, ..
+                allocation,
+                five_tuple,
+                user,
+                reason,
             } => {
-                let traffic = self.lane.forwarder.traffic(*allocation).unwrap_or_default();
-                tracing::debug!(
-                    slot = allocation.slot,
-                    ?reason,
-                    ?traffic,
-                    "allocation ended"
-                );
+                self.noted.allocation_ended(five_tuple.transport);
+                self.streams.allocation_ended(self.now, five_tuple);
+                self.give_back_tuple(five_tuple);
+                self.note_end(*allocation, five_tuple, *user, *reason);
             }
             _ => {}
+        }
+    }
+
+    fn note_end(&self, id: AllocationId, whose: &FiveTuple, user: UserId, reason: EndReason) {
+        let traffic = self.lane.forwarder.traffic(id).unwrap_or_default();
+        if tracing::enabled!(target: CLIENTS_TARGET, Level::INFO) {
+            tracing::info!(
+                target: CLIENTS_TARGET,
+                slot = id.slot,
+                client = %whose.client.0,
+                transport = whose.transport.name(),
+                user = self.server.username(user).unwrap_or_default(),
+                ?reason,
+                to_peer_packets = traffic.to_peer_packets,
+                to_peer_bytes = traffic.to_peer_bytes,
+                to_client_packets = traffic.to_client_packets,
+                to_client_bytes = traffic.to_client_bytes,
+                "allocation ended"
+            );
+        } else {
+            tracing::debug!(slot = id.slot, ?reason, ?traffic, "allocation ended");
         }
     }
 

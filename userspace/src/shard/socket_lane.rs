@@ -11,7 +11,6 @@
 //! would offer too. Bounded by the ring's buffers and by the engine's quotas; a packet that finds
 //! no room is dropped and counted, and never delays another.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use nix::errno::Errno;
@@ -19,7 +18,7 @@ use socket2::Socket;
 use turnpike_turn::forward::{Forwarder, Prefix, ToClient, ToPeer};
 use turnpike_types::{
     Action, AddressFamily, AllocationEntry, AllocationId, CommandError, DropReason, Entry,
-    EntryKey, FiveTuple, RelayedAddr, ServerAddr, Timestamp,
+    EntryKey, FiveTuple, PeerAddr, RelayedAddr, ServerAddr, Timestamp,
 };
 
 use super::gather::{Gathering, Route, errno_of};
@@ -38,6 +37,9 @@ const _: () = assert!(
     TAILROOM_BYTES >= PADDING_MAX,
     "padding is written after the payload"
 );
+
+/// Spare buffers of the ring that are for the server's replies alone.
+const REPLIES_KEPT: usize = 256;
 
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,7 @@ impl LaneCounters {
     pub(super) const fn count_relayed(&mut self, tag: u32) {
         let (towards, payload_bytes) = Towards::of_tag(tag);
         let (packets, bytes) = match towards {
+            Towards::Reply => return,
             Towards::Peer => (&mut self.to_peer_packets, &mut self.to_peer_bytes),
             Towards::Client => (&mut self.to_client_packets, &mut self.to_client_bytes),
         };
@@ -88,26 +91,30 @@ struct Relays {
     of_family: [Option<Relay>; 2],
 }
 
-/// Where a relayed packet goes.
+/// What a datagram that is sent is, and where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Towards {
+pub(super) enum Towards {
+    /// The server's own, to a client.
+    Reply,
+    /// Relayed.
     Peer,
+    /// Relayed.
     Client,
 }
 
 impl Towards {
     /// Direction and payload length, as a send carries them to its completion.
-    const fn tag(self, payload_bytes: usize) -> u32 {
-        (payload_bytes as u32) << 1 | self as u32
+    pub(super) const fn tag(self, payload_bytes: usize) -> u32 {
+        (payload_bytes as u32) << 2 | self as u32
     }
 
     const fn of_tag(tag: u32) -> (Self, u64) {
-        let towards = if tag & 1 == 0 {
-            Self::Peer
-        } else {
-            Self::Client
+        let towards = match tag & 3 {
+            0 => Self::Reply,
+            1 => Self::Peer,
+            _ => Self::Client,
         };
-        (towards, (tag >> 1) as u64)
+        (towards, (tag >> 2) as u64)
     }
 }
 
@@ -181,17 +188,55 @@ impl SocketLane {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
         if forward.dont_fragment {
-            return self.send_unfragmented(relay, buffer, payload, &forward.peer.0);
+            let bytes = self.ring.bytes(&buffer).get(payload).unwrap_or(&[]);
+            let sent = self.send_now(relay, bytes, forward);
+            self.count_sent_now(sent);
+            return self.ring.give_back(buffer);
         }
+        self.queue_to_peer(&relay, buffer, payload, forward.peer);
+    }
+
+    /// Sends to a peer what lies in a client's `message`, which is not in a buffer of the ring.
+    pub(super) fn send_copy_to_peer(&mut self, message: &[u8], forward: &ToPeer) {
+        let payload = message.get(forward.payload.clone()).unwrap_or(&[]);
+        let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
+            return self.count(DropReason::NoAllocation);
+        };
+        // The other buffers are for the server's replies, which a crowd of messages in one
+        // segment must not use up.
+        if !forward.dont_fragment
+            && let Some(mut buffer) = self.ring.take_reply_above(REPLIES_KEPT)
+        {
+            let place = self.ring.bytes_mut(&mut buffer).get_mut(..payload.len());
+            if let Some(place) = place {
+                place.copy_from_slice(payload);
+                return self.queue_to_peer(&relay, buffer, 0..payload.len(), forward.peer);
+            }
+            self.ring.give_back(buffer);
+        }
+        // What was queued before is not overtaken.
+        self.send_gathered();
+        self.ring.flush();
+        let sent = self.send_now(relay, payload, forward);
+        self.count_sent_now(sent);
+    }
+
+    fn queue_to_peer(
+        &mut self,
+        relay: &Relay,
+        buffer: Buffer,
+        range: Range<usize>,
+        peer: PeerAddr,
+    ) {
         let route = Route {
             slot: relay.slot,
             via: relay.via,
-            to: forward.peer.0,
+            to: peer.0,
         };
         let part = Part {
-            tag: Towards::Peer.tag(payload.len()),
+            tag: Towards::Peer.tag(range.len()),
             buffer,
-            range: payload,
+            range,
             head: Head::EMPTY,
             padding: 0,
         };
@@ -246,8 +291,8 @@ impl SocketLane {
         self.send_gathered();
         let sent = match self.listener(five_tuple) {
             Some(listener) => {
-                let to = &five_tuple.client.0;
-                self.ring.send(listener.via, buffer, 0..len, to, 0)
+                let (to, tag) = (&five_tuple.client.0, Towards::Reply.tag(0));
+                self.ring.send(listener.via, buffer, 0..len, to, tag)
             }
             None => Err(buffer),
         };
@@ -259,11 +304,11 @@ impl SocketLane {
 
     /// Takes note of what became of a send; a failure harms no other packet.
     pub(super) fn sent(&mut self, buffer: Buffer, tag: u32, result: Result<(), Errno>) {
-        match (self.ring.is_reply(&buffer), result) {
-            (true, Ok(())) => {}
-            (true, Err(_)) => self.counters.replies_lost += 1,
-            (false, Ok(())) => self.counters.count_relayed(tag),
-            (false, Err(error)) => self.count(reason_of(error)),
+        match (Towards::of_tag(tag), result) {
+            ((Towards::Reply, _), Ok(())) => {}
+            ((Towards::Reply, _), Err(_)) => self.counters.replies_lost += 1,
+            (_, Ok(())) => self.counters.count_relayed(tag),
+            (_, Err(error)) => self.count(reason_of(error)),
         }
         self.ring.give_back(buffer);
     }
@@ -275,12 +320,12 @@ impl SocketLane {
 
     /// Drops and counts a packet that the forwarder does not get to see.
     pub(super) fn refuse(&mut self, buffer: Buffer, reason: DropReason) {
-        self.refuse_unseen(reason);
+        self.refuse_unbuffered(reason);
         self.ring.give_back(buffer);
     }
 
-    /// Counts a packet that did not come whole.
-    pub(super) fn refuse_unseen(&mut self, reason: DropReason) {
+    /// Counts a packet that did not come whole, or is in no buffer.
+    pub(super) fn refuse_unbuffered(&mut self, reason: DropReason) {
         self.counters.refused += 1;
         self.count(reason);
     }
@@ -393,29 +438,39 @@ impl SocketLane {
         found.copied()
     }
 
-    /// DF is an option of the socket, not of a datagram, so this one is sent by itself.
-    fn send_unfragmented(
-        &mut self,
-        relay: Relay,
-        buffer: Buffer,
-        range: Range<usize>,
-        to: &SocketAddr,
-    ) {
-        let tag = Towards::Peer.tag(range.len());
-        let result = self.sockets.socket(relay.slot).map(|socket| {
-            let bytes = self.ring.bytes(&buffer).get(range).unwrap_or(&[]);
-            let is_ipv6 = to.is_ipv6();
-            set_fragment_policy(socket, is_ipv6, FragmentPolicy::DontFragment)?;
-            let sent = socket.send_to(bytes, &(*to).into());
-            set_fragment_policy(socket, is_ipv6, FragmentPolicy::Fragment)?;
-            sent
-        });
-        match result {
-            Some(Ok(_)) => self.counters.count_relayed(tag),
-            Some(Err(error)) => self.count(reason_of(errno_of(&error))),
-            None => self.count(DropReason::NoAllocation),
+    /// Sends without the ring. DF is an option of the socket, not of a datagram, so one that asks
+    /// for it is sent by itself.
+    fn send_now(&self, relay: Relay, bytes: &[u8], forward: &ToPeer) -> Result<usize, DropReason> {
+        let socket = self
+            .sockets
+            .socket(relay.slot)
+            .ok_or(DropReason::NoAllocation)?;
+        let to = forward.peer.0;
+        let sent = if forward.dont_fragment {
+            set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::DontFragment).and_then(|()| {
+                let sent = socket.send_to(bytes, &to.into());
+                set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::Fragment)?;
+                sent
+            })
+        } else {
+            socket.send_to(bytes, &to.into())
+        };
+        sent.map_err(|error| reason_of(errno_of(&error)))
+    }
+
+    fn count_sent_now(&mut self, sent: Result<usize, DropReason>) {
+        match sent {
+            Ok(payload_bytes) => self
+                .counters
+                .count_relayed(Towards::Peer.tag(payload_bytes)),
+            Err(reason) => self.count(reason),
         }
-        self.ring.give_back(buffer);
+    }
+
+    /// Counts a packet that was relayed to a client on a stream.
+    pub(super) const fn count_to_client(&mut self, payload_bytes: usize) {
+        self.counters
+            .count_relayed(Towards::Client.tag(payload_bytes));
     }
 
     pub(super) fn count(&mut self, reason: DropReason) {

@@ -318,7 +318,10 @@ mod tests {
     use super::*;
 
     fn insert(sockets: &mut Sockets) -> u32 {
-        let socket = super::super::open::listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let socket = super::super::open::listeners(any, 1, false)
+            .unwrap()
+            .remove(0);
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let via = Via::of(&socket);
         sockets.insert(Role::Listener(ServerAddr(address)), via, socket)

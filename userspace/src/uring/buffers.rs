@@ -80,6 +80,14 @@ pub(super) struct Sizes {
     pub(super) reply_bytes: usize,
 }
 
+impl Sizes {
+    /// Payload bytes that fit any buffer together with head- and tailroom.
+    pub(super) fn payload_max(&self) -> usize {
+        let bytes = self.receive_bytes.min(self.reply_bytes);
+        bytes.saturating_sub(HEADROOM_BYTES + TAILROOM_BYTES)
+    }
+}
+
 /// What a send submission points at.
 pub(super) struct Lent {
     pub(super) index: u16,
@@ -155,7 +163,7 @@ impl Buffers {
 
     /// Payload bytes that fit any buffer together with head- and tailroom.
     pub(super) fn payload_max(&self) -> usize {
-        self.sizes.receive_bytes.min(self.sizes.reply_bytes) - HEADROOM_BYTES - TAILROOM_BYTES
+        self.sizes.payload_max()
     }
 
     /// The whole buffer; empty when it is of another ring.
@@ -187,6 +195,10 @@ impl Buffers {
 
     pub(super) const fn is_reply(&self, buffer: &Buffer) -> bool {
         buffer.index >= self.sizes.receive
+    }
+
+    pub(super) const fn spare_replies(&self) -> usize {
+        self.replies.len()
     }
 
     pub(super) fn take_reply(&mut self) -> Option<Buffer> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use socket2::SockFilter;
+
 /// What becomes of a datagram that is larger than the path's MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FragmentPolicy {
@@ -63,6 +65,26 @@ pub fn filter_icmp_errors(socket: &impl AsFd, is_ipv6: bool) -> io::Result<()> {
     }
 }
 
+/// Has a classic BPF program choose, for each datagram, among the UDP sockets that share an address
+/// by SO_REUSEPORT: it answers with a place in the order of their binding. Any of them will do as
+/// `socket`. The kernel itself chooses where the answer names none.
+///
+/// # Errors
+/// The kernel's, when the program is not sound or the socket shares no address.
+pub fn steer_group(socket: &impl AsFd, program: &[SockFilter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        // `SockFilter` is a transparent `sock_filter`; the kernel copies the program within the call.
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_ATTACH_REUSEPORT_CBPF,
+        &program,
+    )
+}
+
 /// How many datagrams the kernel has dropped at a socket, for want of room in its receive queue or
 /// for a wrong checksum; wraps.
 ///
@@ -98,7 +120,8 @@ fn set_option<T: Copy>(
     value: &T,
 ) -> io::Result<()> {
     // SAFETY: the descriptor is open for the borrow's length, and the kernel reads exactly
-    // `size_of::<T>()` bytes of a live, initialised plain value; it keeps no pointer.
+    // `size_of::<T>()` bytes of a live, initialised plain value; it keeps no pointer. Where the value
+    // itself points (a program), its caller borrows what it points at for the length of the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

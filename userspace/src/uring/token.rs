@@ -15,8 +15,14 @@ pub enum OpKind {
     Cancel = 3,
     /// A descriptor became readable.
     Poll = 4,
+    /// A multishot accept on a listening socket.
+    Accept = 5,
+    /// A multishot receive on a stream.
+    ReceiveStream = 6,
+    /// Bytes written to a stream; in the kernel's hands the slot is that of the ring's own slab.
+    Write = 7,
     /// Datagrams sent as one message; the slot is the run's.
-    Run = 5,
+    Run = 8,
 }
 
 /// Names one operation of a ring.
@@ -59,7 +65,10 @@ impl OpToken {
             2 => OpKind::Send,
             3 => OpKind::Cancel,
             4 => OpKind::Poll,
-            5 => OpKind::Run,
+            5 => OpKind::Accept,
+            6 => OpKind::ReceiveStream,
+            7 => OpKind::Write,
+            8 => OpKind::Run,
             _ => return None,
         };
         let generation = (user_data >> 32) as u32 & Self::GENERATION_MASK;
@@ -77,8 +86,16 @@ mod tests {
 
     #[test]
     fn token_survives_the_trip_through_user_data() {
-        let kinds = [OpKind::Receive, OpKind::Send, OpKind::Cancel, OpKind::Poll];
-        for kind in kinds.into_iter().chain([OpKind::Run]) {
+        for kind in [
+            OpKind::Receive,
+            OpKind::Send,
+            OpKind::Cancel,
+            OpKind::Poll,
+            OpKind::Accept,
+            OpKind::ReceiveStream,
+            OpKind::Write,
+            OpKind::Run,
+        ] {
             let token = OpToken::new(kind, u32::MAX, 0x0123_4567);
             assert_eq!(OpToken::from_user_data(token.to_user_data()), Some(token));
         }

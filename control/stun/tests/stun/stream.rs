@@ -179,3 +179,15 @@ fn push_takes_no_more_than_the_bound() {
     assert_eq!(framer.push(&[0; 1_000]), 0);
     assert_eq!(framer.pending(), 64);
 }
+
+#[test]
+fn bound_may_be_raised_amid_a_frame_and_never_lowered() {
+    let frame = channel_data(100);
+    let mut framer = Framer::new(64);
+    framer.push(&frame[..3]);
+    assert!(framer.next_frame().is_none());
+    framer.raise_frame_max(1_000);
+    framer.raise_frame_max(8);
+    assert_eq!(framer.push(&frame[3..]), frame.len() - 3);
+    assert_eq!(framer.next_frame(), Some(Ok(Frame::ChannelData(&frame))));
+}

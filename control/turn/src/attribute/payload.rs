@@ -37,7 +37,7 @@ impl Attribute<'_> for DontFragment {
     fn encode(&self, _: &TransactionId, _: &mut ValueWriter<'_>) {}
 }
 
-/// CHANNEL-NUMBER. A number outside 0x4000 to 0x4FFF is [`ParseError::AttributeValue`], which the
+/// CHANNEL-NUMBER. A number outside 0x4000 to 0x7FFF is [`ParseError::AttributeValue`], which the
 /// RFC answers with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelNumberAttribute(pub ChannelNumber);

@@ -17,7 +17,7 @@ use super::allocation::{AddressError, Allocation, Extras, Relay};
 use super::authenticate::Authenticated;
 use super::output::{Body, Granted, PortDraw, PortWish};
 use super::procedure::{Refused, Request};
-use super::reservation::{Reservation, Token};
+use super::reservation::{self, Reservation, Token};
 use super::{Refusal, Server};
 use crate::attribute::{
     AdditionalAddressFamily, EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport,
@@ -74,15 +74,16 @@ impl<E: Entropy> Server<E> {
         {
             return Err(Refusal::TryAlternate.into());
         }
-        let taken = match wanted.token {
+        if self.draining {
+            return Err(Refusal::InsufficientCapacity.into());
+        }
+        let (user, taken) = match wanted.token {
             Some(token) => self.take_reserved(token, who)?,
-            None => {
-                self.check_quota(who, if wanted.wish == PortWish::Pair { 2 } else { 1 })?;
-                self.take_ports(&wanted)?
-            }
+            None => self.take_new(&wanted, who)?,
         };
-        let Some(id) = self.begin(request, who, &wanted, &taken) else {
+        let Some(id) = self.begin(request, who, user, &wanted, &taken) else {
             self.give_back_all(&taken, wanted.wish);
+            self.release(user, wanted.wish);
             return Err(Refusal::InsufficientCapacity.into());
         };
         let draw = PortDraw {
@@ -115,20 +116,31 @@ impl<E: Entropy> Server<E> {
         Ok(Body::Allocated { id, draw: None }.into())
     }
 
+    /// Counts what is asked for against the quotas, and takes its ports.
+    ///
     /// # Errors
     ///
-    /// 486 where the user would have too many, 508 where all together would.
-    fn check_quota(&self, who: &Authenticated<'_>, more: u32) -> Result<(), Refusal> {
+    /// 486 where the user would have too many, 508 where all together would or no port is left, 440
+    /// where there is no such address; nothing is held then.
+    fn take_new(
+        &mut self,
+        wanted: &Wanted,
+        who: &Authenticated<'_>,
+    ) -> Result<(UserId, Taken), Refusal> {
         let limits = &self.config.limits;
-        let held = self.users.holds(&who.identity());
-        if held.saturating_add(more) > limits.allocations_per_user {
-            return Err(Refusal::AllocationQuotaReached);
-        }
+        let more = wanted.wish.holds();
+        let most = limits.allocations_per_user;
+        let user = self.users.try_hold(&who.identity(), more, most)?;
         let total = self.allocations.len() + self.reservations.len() + more as usize;
-        if total > limits.allocations {
-            return Err(Refusal::InsufficientCapacity);
+        let taken = if total > limits.allocations {
+            Err(Refusal::InsufficientCapacity)
+        } else {
+            self.take_ports(wanted)
+        };
+        if taken.is_err() {
+            self.release(user, wanted.wish);
         }
-        Ok(())
+        Ok((user, taken?))
     }
 
     /// Takes what a token holds; the hold on the user goes over with the port.
@@ -136,7 +148,11 @@ impl<E: Entropy> Server<E> {
     /// # Errors
     ///
     /// 508 for a token that is unknown, past its end, or another user's.
-    fn take_reserved(&mut self, token: Token, who: &Authenticated<'_>) -> Result<Taken, Refusal> {
+    fn take_reserved(
+        &mut self,
+        token: Token,
+        who: &Authenticated<'_>,
+    ) -> Result<(UserId, Taken), Refusal> {
         let user = self
             .users
             .find(&who.identity())
@@ -148,10 +164,16 @@ impl<E: Entropy> Server<E> {
             .ip(address)
             .ok_or(Refusal::InsufficientCapacity)?;
         self.reservations.remove(&token);
-        self.users.release(user);
         let mut taken = Taken::default();
         taken.set(AddressFamily::of(&ip), (address, port));
-        Ok(taken)
+        Ok((user, taken))
+    }
+
+    /// Ends the holds of a request that comes to nothing.
+    fn release(&mut self, user: UserId, wish: PortWish) {
+        for _ in 0..wish.holds() {
+            self.users.release(user);
+        }
     }
 
     /// # Errors
@@ -204,17 +226,18 @@ impl<E: Entropy> Server<E> {
         }
     }
 
-    /// Makes the allocation, and the reservation beside it; tells the lanes.
+    /// Makes the allocation, and the reservation beside it, on the holds of their user; tells the
+    /// lanes. `None`, and nothing is done, when numbers are used up.
     fn begin(
         &mut self,
         request: &Request<'_>,
         who: &Authenticated<'_>,
+        user: UserId,
         wanted: &Wanted,
         taken: &Taken,
     ) -> Option<AllocationId> {
         let lifetime = self.lifetime_for(wanted.lifetime, who);
         let expires_at = self.now + Duration::from_secs(lifetime.into());
-        let user = self.users.hold(&who.identity())?;
         let allocation = Allocation {
             five_tuple: request.five_tuple,
             key: who.key,
@@ -227,10 +250,7 @@ impl<E: Entropy> Server<E> {
             channels: Vec::new(),
             extras: taken.extras(),
         };
-        let Some(id) = self.allocations.insert(allocation) else {
-            self.users.release(user);
-            return None;
-        };
+        let id = self.allocations.insert(allocation)?;
         if wanted.wish == PortWish::Pair {
             self.reserve_next(id, user);
         }
@@ -241,33 +261,40 @@ impl<E: Entropy> Server<E> {
         Some(id)
     }
 
-    /// Reserves the port after the allocation's own, which was taken with it.
+    /// Reserves the port after the allocation's own, which was taken with it, on a hold of the
+    /// user's that was taken for it.
     pub(super) fn reserve_next(&mut self, id: AllocationId, user: UserId) {
+        if !self.try_reserve_next(id, user) {
+            self.users.release(user);
+        }
+    }
+
+    fn try_reserve_next(&mut self, id: AllocationId, user: UserId) -> bool {
         let expires_at = self.now + self.config.lifetimes.reservation;
         let Some(allocation) = self.allocations.get_mut(id) else {
-            return;
+            return false;
         };
         let Some(relay) = allocation.relays.into_iter().flatten().next() else {
-            return;
+            return false;
         };
         let Some(port) = relay.port.checked_add(1) else {
-            return;
+            return false;
         };
-        let mut token = Token::default();
-        self.entropy.fill(&mut token);
+        let token = reservation::new_token(self.config.shard, &mut self.entropy);
         let reservation = Reservation {
             user,
             address: relay.address,
             port,
             expires_at,
         };
-        if self.reservations.hold(token, reservation) {
-            self.users.hold_more(user);
+        let is_held = self.reservations.hold(token, reservation);
+        if is_held {
             allocation.extras.get_or_insert_default().reservation_token =
                 Some(ReservationToken(token));
         } else {
             self.relays.give_back(relay.address, port);
         }
+        is_held
     }
 }
 

@@ -45,13 +45,17 @@ impl<E: Entropy> Server<E> {
     ///
     /// # Errors
     ///
-    /// 400 where number or peer is bound otherwise, 403, 443, 508.
+    /// 400 where the number is RFC 5766's and that is not allowed, or number or peer is bound
+    /// otherwise; 403, 443, 508.
     fn channel_for(
         &self,
         allocation: &Allocation,
         number: ChannelNumber,
         peer: SocketAddr,
     ) -> Result<(Permission, ChannelBinding), Refusal> {
+        if number.is_legacy() && !self.config.legacy_channels {
+            return Err(Refusal::BadRequest);
+        }
         let wire_ip = wire_ip(&self.config.relay_addresses, peer.ip());
         let wire_peer = PeerAddr(SocketAddr::new(wire_ip, peer.port()));
         let bound = allocation.channel(number);

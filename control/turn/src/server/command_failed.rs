@@ -10,7 +10,7 @@ use core::num::NonZeroU16;
 
 use turnpike_types::{
     Action, AddressFamily, AllocationEntry, AllocationId, CommandError, CommandId, Entropy, Entry,
-    EntryKey, Timestamp,
+    EntryKey, Timestamp, UserId,
 };
 
 use super::allocate::PORT_ATTEMPTS_MAX;
@@ -85,10 +85,10 @@ impl<E: Entropy> Server<E> {
             None
         };
         // Given back only now, so that the same port was not drawn again.
-        self.give_back_drawn(id, failed, wish);
+        let spare = self.give_back_drawn(id, failed, wish);
         match another {
-            Some(another) => self.go_on_with(id, family, another),
-            None => self.go_on_without(id, family),
+            Some(another) => self.go_on_with(id, family, another, spare),
+            None => self.go_on_without(id, family, spare),
         }
     }
 
@@ -97,6 +97,7 @@ impl<E: Entropy> Server<E> {
         id: AllocationId,
         family: AddressFamily,
         (address, port): (u16, NonZeroU16),
+        spare: Option<UserId>,
     ) {
         let Some(draw) = self.draw_mut() else { return };
         draw.attempts_left -= 1;
@@ -113,7 +114,7 @@ impl<E: Entropy> Server<E> {
             };
         }
         if wish == PortWish::Pair {
-            self.reserve_next(id, user);
+            self.reserve_again(id, user, (address, port), spare.is_some());
         }
         self.relays.set_owner(address, port, id.slot);
         if let Some(entry) = self.relay_entry(id, family) {
@@ -122,7 +123,27 @@ impl<E: Entropy> Server<E> {
         }
     }
 
-    fn go_on_without(&mut self, id: AllocationId, family: AddressFamily) {
+    /// Reserves the port beside the new one, on the hold of the former reservation. That may have
+    /// ended while the command waited; then the user needs another hold, or goes without.
+    fn reserve_again(
+        &mut self,
+        id: AllocationId,
+        user: UserId,
+        (address, port): (u16, NonZeroU16),
+        has_hold: bool,
+    ) {
+        let most = self.config.limits.allocations_per_user;
+        if has_hold || self.users.try_hold_more(user, most) {
+            self.reserve_next(id, user);
+        } else if let Some(next) = port.checked_add(1) {
+            self.relays.give_back(address, next);
+        }
+    }
+
+    fn go_on_without(&mut self, id: AllocationId, family: AddressFamily, spare: Option<UserId>) {
+        if let Some(user) = spare {
+            self.users.release(user);
+        }
         let Some(allocation) = self.allocations.get_mut(id) else {
             return;
         };
@@ -140,23 +161,24 @@ impl<E: Entropy> Server<E> {
         self.refuse_first_reply();
     }
 
-    /// Frees a port that no lane has opened, and the one that was to be reserved with it.
-    fn give_back_drawn(&mut self, id: AllocationId, relay: Relay, wish: PortWish) {
+    /// Frees a port that no lane has opened, and the one that was to be reserved with it, whose hold
+    /// on the user is the caller's now.
+    fn give_back_drawn(
+        &mut self,
+        id: AllocationId,
+        relay: Relay,
+        wish: PortWish,
+    ) -> Option<UserId> {
         self.relays.give_back(relay.address, relay.port);
         if wish != PortWish::Pair {
-            return;
+            return None;
         }
-        let Some(allocation) = self.allocations.get_mut(id) else {
-            return;
-        };
-        let token = allocation
-            .extras
-            .as_mut()
-            .and_then(|extras| extras.reservation_token.take());
-        if let Some(held) = token.and_then(|token| self.reservations.remove(&token.0)) {
-            self.relays.give_back(held.address, held.port);
-            self.users.release(held.user);
-        }
+        let extras = self.allocations.get_mut(id)?.extras.as_mut()?;
+        let held = self
+            .reservations
+            .remove(&extras.reservation_token.take()?.0)?;
+        self.relays.give_back(held.address, held.port);
+        Some(held.user)
     }
 
     /// Takes back all that the failed command's request did, and refuses the request; without a

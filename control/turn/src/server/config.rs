@@ -4,6 +4,7 @@
 //! are RFC 8656's unless set; counts of 0 mean none, never "unlimited".
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
@@ -14,7 +15,7 @@ use turnpike_stun::attribute::{REALM_MAX, SOFTWARE_MAX};
 use turnpike_stun::opaque_string;
 use turnpike_types::RateLimit;
 
-use super::{Credentials, PeerPolicy, ShardSlice};
+use super::{Credentials, PeerPolicy, ShardSlice, UserLedger};
 use crate::RelayAddress;
 
 /// How many IP addresses one server may hand relayed addresses out of.
@@ -40,6 +41,8 @@ pub struct Config {
     pub ports: RangeInclusive<u16>,
     /// Which part of the ports is this server's own.
     pub shard: ShardSlice,
+    /// Where holdings are counted with those of other engines; none: this one counts alone.
+    pub ledger: Option<Arc<dyn UserLedger>>,
     /// Whether nobody needs credentials. Anyone on the Internet may then relay through this host.
     pub anonymous: bool,
     /// Who may allocate; made for `realm`.
@@ -62,6 +65,9 @@ pub struct Config {
     /// The SOFTWARE value in replies to authenticated Allocate and Refresh requests; none unless
     /// set.
     pub software: Option<String>,
+    /// Whether channel numbers from 0x5000 to 0x7FFF, which RFC 8656 took back, may be bound: clients
+    /// made for RFC 5766 draw them. Not unless set.
+    pub legacy_channels: bool,
     /// Whether the lanes can send with the DF bit set. If not, DONT-FRAGMENT is answered with 420.
     pub dont_fragment: bool,
 }
@@ -74,6 +80,7 @@ impl Default for Config {
             relay_addresses: Vec::new(),
             ports: 49_152..=65_535,
             shard: ShardSlice::WHOLE,
+            ledger: None,
             anonymous: false,
             credentials: Credentials::new(""),
             strict_expiry: false,
@@ -84,6 +91,7 @@ impl Default for Config {
             services: Vec::new(),
             redirect: None,
             software: None,
+            legacy_channels: false,
             dont_fragment: true,
         }
     }
@@ -122,7 +130,8 @@ pub struct Limits {
     /// Allocations and reservations in all (508 beyond). Tables are made for this many at the
     /// start. 65,536 unless set.
     pub allocations: usize,
-    /// Allocations and reservations a user (486 beyond). 128 unless set.
+    /// Allocations and reservations a user (486 beyond), over all engines that share a ledger. 128
+    /// unless set.
     pub allocations_per_user: u32,
     /// Permissions an allocation (508 beyond). 256 unless set.
     pub permissions_per_allocation: usize,

@@ -37,6 +37,7 @@ mod reservation;
 mod rest;
 mod slab;
 mod timer_wheel;
+mod user_ledger;
 mod users;
 
 pub use allocate::PORT_ATTEMPTS_MAX;
@@ -52,7 +53,10 @@ pub use peer_policy::{DENIED_V4, DENIED_V6, OwnAddresses, PeerPolicy};
 pub use port_pool::{HALF_USED_MIN, PortPool, ShardSlice, owner};
 pub use procedure::Procedure;
 pub use refusal::Refusal;
+pub use reservation::token_shard;
 pub use timer_wheel::{CASCADE_MAX, TICK, TimerWheel};
+pub use user_ledger::UserLedger;
+pub use users::{Identity, UserKind};
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -94,6 +98,7 @@ pub struct Server<E> {
     counters: Counters,
     /// The next slot to judge by a new peer policy, while some are left.
     policy_cursor: Option<u32>,
+    draining: bool,
 }
 
 impl<E: Entropy> Server<E> {
@@ -115,7 +120,7 @@ impl<E: Entropy> Server<E> {
             nonces: NonceMint::new(config.nonce_lifetime, now, &mut entropy),
             nobodys_key: IntegrityKey::from_sha256(secret),
             services: services::expand(&config.services, &config.relay_addresses),
-            users: Users::new(capacity, hasher(&mut entropy)),
+            users: Users::new(capacity, hasher(&mut entropy), config.ledger.clone()),
             allocations: Allocations::new(capacity, hasher(&mut entropy)),
             relays: Relays::new(&config.relay_addresses, &config.ports, config.shard),
             reservations: Reservations::default(),
@@ -123,6 +128,7 @@ impl<E: Entropy> Server<E> {
             outputs: Outputs::default(),
             counters: Counters::default(),
             policy_cursor: None,
+            draining: false,
             wall_clock: None,
             config,
             entropy,
@@ -151,6 +157,12 @@ impl<E: Entropy> Server<E> {
         redirect.as_ref().map_or(Ok(()), Redirect::check)?;
         self.config.redirect = redirect;
         Ok(())
+    }
+
+    /// Takes no new allocations (508, or 300 where there is a redirect), or takes them again. Those
+    /// that live go on, and so does everything their clients may ask for.
+    pub const fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
     }
 
     /// A stream client went away: its allocation ends with it.

@@ -214,6 +214,16 @@ pub(super) enum PortWish {
     Reserved,
 }
 
+impl PortWish {
+    /// How many allocations and reservations come of it.
+    pub(super) const fn holds(self) -> u32 {
+        match self {
+            Self::Pair => 2,
+            Self::Any | Self::Even | Self::Reserved => 1,
+        }
+    }
+}
+
 /// One change of state, to be taken back should a lane fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Undo {

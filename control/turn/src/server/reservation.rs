@@ -1,7 +1,9 @@
 //! Reserved relayed ports (RFC 8656 section 7.2): the odd port after an allocation's even one, held
 //! for whoever shows the token.
 //!
-//! A token is eight random bytes, good once, and only for the user that got it.
+//! A token is eight random bytes, good once, and only for the user that got it. Of several shards
+//! each begins its tokens with its own number: a request that shows one is answered where the port
+//! is held ([`token_shard`]).
 //!
 //! Bounded by the limits on allocations: a reservation counts as one.
 
@@ -9,10 +11,47 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 use core::num::NonZeroU16;
 
-use turnpike_types::{Timestamp, UserId};
+use turnpike_stun::{Class, Message, Method};
+use turnpike_types::{Entropy, Timestamp, UserId};
+
+use super::ShardSlice;
+use crate::attribute::ReservationToken;
 
 /// RESERVATION-TOKEN
 pub(super) type Token = [u8; 8];
+
+/// Bytes of a token that name a shard; the other 48 bits stay random.
+const SHARD_BYTES: usize = 2;
+
+/// The shard that an Allocate request should be answered by, of `shards`: the one whose token it
+/// shows. `None` for everything else, and where no shard of that number is.
+///
+/// Reads no further than the message's type where it is another.
+#[must_use]
+pub fn token_shard(bytes: &[u8], shards: u16) -> Option<u16> {
+    // Class request, method 3 (RFC 8656 section 17).
+    if !bytes.starts_with(&[0x00, 0x03]) {
+        return None;
+    }
+    let message = Message::parse(bytes).ok()?;
+    debug_assert_eq!(
+        (message.class(), message.method()),
+        (Class::Request, Method::ALLOCATE)
+    );
+    let ReservationToken(token) = message.get().ok()??;
+    let shard = u16::from_be_bytes(*token.first_chunk::<SHARD_BYTES>()?);
+    (shards > 1 && shard < shards).then_some(shard)
+}
+
+/// A token that nobody can guess; its beginning names the shard, where there are several.
+pub(super) fn new_token(shard: ShardSlice, entropy: &mut impl Entropy) -> Token {
+    let mut token = Token::default();
+    entropy.fill(&mut token);
+    if let (true, Some(place)) = (shard.count > 1, token.first_chunk_mut::<SHARD_BYTES>()) {
+        *place = shard.index.to_be_bytes();
+    }
+    token
+}
 
 /// A port that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
-//! Users that hold allocations, named by small numbers and counted against their quota.
+//! Users that hold allocations, named by small numbers and counted against their quota: here, or
+//! over all engines where a [`UserLedger`] is shared.
 //!
 //! A user is here while it has an allocation or a reservation and not a moment longer, so the table
 //! is bounded by the limit on allocations. A name is kept once, however many allocations it has.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 
 use ahash::RandomState;
@@ -11,17 +13,26 @@ use hashbrown::HashTable;
 use turnpike_types::UserId;
 
 use super::slab::Slab;
+use super::{Refusal, UserLedger};
 
 /// Who a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity<'a> {
-    pub(super) kind: UserKind,
-    pub(super) name: &'a str,
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity<'a> {
+    /// Where the name comes from.
+    pub kind: UserKind,
+    /// The name.
+    pub name: &'a str,
+}
+
+impl fmt::Debug for Identity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}(redacted)", self.kind)
+    }
 }
 
 /// Where a name comes from: the same name from two sources is two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum UserKind {
+pub enum UserKind {
     /// A user by name.
     Static,
     /// Behind a REST secret; the name is the part after the separator.
@@ -36,6 +47,7 @@ pub(super) struct Users {
     users: Slab<User>,
     index: HashTable<Place>,
     hasher: RandomState,
+    ledger: Option<Arc<dyn UserLedger>>,
 }
 
 struct User {
@@ -58,23 +70,22 @@ struct Place {
 }
 
 impl Users {
-    pub(super) fn new(capacity: usize, hasher: RandomState) -> Self {
+    pub(super) fn new(
+        capacity: usize,
+        hasher: RandomState,
+        ledger: Option<Arc<dyn UserLedger>>,
+    ) -> Self {
         Self {
             users: Slab::new(),
             index: HashTable::with_capacity(capacity),
             hasher,
+            ledger,
         }
     }
 
     /// How many users hold something.
     pub(super) const fn len(&self) -> usize {
         self.users.len()
-    }
-
-    /// How many allocations and reservations the user holds.
-    pub(super) fn holds(&self, identity: &Identity<'_>) -> u32 {
-        let user = self.find(identity).and_then(|id| self.users.get(id.0));
-        user.map_or(0, |user| user.holds)
     }
 
     /// The number of a user that holds something.
@@ -97,31 +108,72 @@ impl Users {
         self.users.get(id.0).map(|user| &*user.name)
     }
 
-    /// Counts one more allocation or reservation. `None` when numbers are used up.
-    pub(super) fn hold(&mut self, identity: &Identity<'_>) -> Option<UserId> {
-        if let Some(id) = self.find(identity) {
-            self.hold_more(id);
-            return Some(id);
+    /// Counts `more` allocations or reservations; each is for one [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// 486 where the user would then hold over `most`, 508 when numbers are used up; nothing is
+    /// counted then.
+    pub(super) fn try_hold(
+        &mut self,
+        identity: &Identity<'_>,
+        more: u32,
+        most: u32,
+    ) -> Result<UserId, Refusal> {
+        let known = self.find(identity);
+        let held = known
+            .and_then(|id| self.users.get(id.0))
+            .map_or(0, |user| user.holds);
+        let may = match &self.ledger {
+            Some(ledger) => ledger.try_hold(identity, more, most),
+            None => held.saturating_add(more) <= most,
+        };
+        if !may {
+            return Err(Refusal::AllocationQuotaReached);
         }
+        let id = match known {
+            Some(id) => id,
+            None => self.add(identity, more)?,
+        };
+        if let Some(user) = self.users.get_mut(id.0) {
+            user.holds = user.holds.saturating_add(more);
+        }
+        Ok(id)
+    }
+
+    /// Counts one more for a user that holds something already. `false`, and nothing counted, where
+    /// that would be over `most`.
+    pub(super) fn try_hold_more(&mut self, id: UserId, most: u32) -> bool {
+        let Some(user) = self.users.get_mut(id.0) else {
+            return false;
+        };
+        let may = match &self.ledger {
+            Some(ledger) => ledger.try_hold(&user.identity(), 1, most),
+            None => user.holds < most,
+        };
+        user.holds = user.holds.saturating_add(u32::from(may));
+        may
+    }
+
+    /// Makes a user who holds nothing yet; `counted` is what the ledger takes back if that fails.
+    fn add(&mut self, identity: &Identity<'_>, counted: u32) -> Result<UserId, Refusal> {
         let user = User {
             name: identity.name.into(),
             kind: identity.kind,
-            holds: 1,
+            holds: 0,
         };
         let hash = self.hash(identity);
-        let (slot, _) = self.users.insert(user)?;
+        let Some((slot, _)) = self.users.insert(user) else {
+            if let Some(ledger) = &self.ledger {
+                (0..counted).for_each(|_| ledger.release(identity));
+            }
+            return Err(Refusal::InsufficientCapacity);
+        };
         self.index
             .insert_unique(spread(hash), Place { hash, slot }, |place| {
                 spread(place.hash)
             });
-        Some(UserId(slot))
-    }
-
-    /// Counts one more for a user that holds something already.
-    pub(super) fn hold_more(&mut self, id: UserId) {
-        if let Some(user) = self.users.get_mut(id.0) {
-            user.holds = user.holds.saturating_add(1);
-        }
+        Ok(UserId(slot))
     }
 
     /// Counts one less, and forgets the user with the last.
@@ -130,6 +182,9 @@ impl Users {
             return;
         };
         user.holds = user.holds.saturating_sub(1);
+        if let Some(ledger) = &self.ledger {
+            ledger.release(&user.identity());
+        }
         if user.holds > 0 {
             return;
         }
@@ -191,15 +246,14 @@ mod tests {
     };
 
     fn users() -> Users {
-        Users::new(0, RandomState::with_seeds(1, 2, 3, 4))
+        Users::new(0, RandomState::with_seeds(1, 2, 3, 4), None)
     }
 
     #[test]
     fn user_is_forgotten_with_the_last_it_holds() {
         let mut users = users();
-        let id = users.hold(&ALICE).unwrap();
-        assert_eq!(users.hold(&ALICE), Some(id));
-        assert_eq!(users.holds(&ALICE), 2);
+        let id = users.try_hold(&ALICE, 1, 2).unwrap();
+        assert_eq!(users.try_hold(&ALICE, 1, 2), Ok(id));
         users.release(id);
         assert_eq!(users.name(id), Some("alice"));
         users.release(id);
@@ -212,9 +266,20 @@ mod tests {
     #[test]
     fn same_name_from_two_sources_is_two_users() {
         let mut users = users();
-        let id = users.hold(&ALICE).unwrap();
+        let id = users.try_hold(&ALICE, 1, 1).unwrap();
         assert_eq!(users.find(&REST_ALICE), None);
         assert!(users.is(id, &ALICE) && !users.is(id, &REST_ALICE));
+    }
+
+    #[test]
+    fn hold_beyond_the_most_is_refused_and_counts_nothing() {
+        let mut users = users();
+        let id = users.try_hold(&ALICE, 2, 3).unwrap();
+        let refused = Err(Refusal::AllocationQuotaReached);
+        assert_eq!(users.try_hold(&ALICE, 2, 3), refused);
+        assert!(users.try_hold_more(id, 3) && !users.try_hold_more(id, 3));
+        assert_eq!(users.try_hold(&REST_ALICE, 1, 0), refused);
+        assert_eq!((users.len(), users.users.get(id.0).unwrap().holds), (1, 3));
     }
 
     #[test]
@@ -223,22 +288,16 @@ mod tests {
         let names: alloc::vec::Vec<_> = (0..2_000)
             .map(|number| alloc::format!("user{number}"))
             .collect();
-        for name in &names {
-            users
-                .hold(&Identity {
-                    kind: UserKind::Static,
-                    name,
-                })
-                .unwrap();
-        }
-        for name in &names {
-            assert_eq!(
-                users.holds(&Identity {
-                    kind: UserKind::Static,
-                    name
-                }),
-                1
-            );
+        let identity = |name| Identity {
+            kind: UserKind::Static,
+            name,
+        };
+        let ids: alloc::vec::Vec<_> = names
+            .iter()
+            .map(|name| users.try_hold(&identity(name), 1, 1).unwrap())
+            .collect();
+        for (name, id) in names.iter().zip(ids) {
+            assert!(users.is(id, &identity(name)));
         }
     }
 }

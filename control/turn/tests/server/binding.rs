@@ -208,7 +208,7 @@ fn channel_data_and_send_indications_without_an_allocation_are_dropped_by_reason
     );
     assert_eq!(
         world.drop_reason(five_tuple, &[0x50, 0, 0, 0]),
-        DropReason::Malformed
+        DropReason::NoAllocation
     );
     let send = build_class(Class::Indication, Method::SEND, TID, |message| {
         message

@@ -45,6 +45,19 @@ fn channel_number_must_be_in_the_rfc_8656_range() {
 }
 
 #[test]
+fn numbers_of_rfc_5766_are_bound_where_the_operator_allows_them() {
+    let mut config = config();
+    config.legacy_channels = true;
+    let (mut world, mut client) = allocated(config);
+    for (number, peer) in [(0x5000, PEER), (0x7FFF, OTHER_PEER)] {
+        assert!(client.bind(&mut world, number, peer).is_success());
+    }
+    for number in [0x3FFF, 0x8000] {
+        assert_eq!(client.bind(&mut world, number, PEER).code(), 400);
+    }
+}
+
+#[test]
 fn number_and_peer_must_both_be_there() {
     let (mut world, mut client) = allocated(config());
     let number = ChannelNumberAttribute(channel(0x4000));

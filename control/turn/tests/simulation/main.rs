@@ -15,6 +15,7 @@
 mod account;
 mod caller;
 mod lane;
+mod ledger;
 mod letter;
 mod mirror;
 mod mischief;

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::super::OpToken;
 use super::super::buffers::Buffer;
+use super::StreamCompletion;
 use super::run::Run;
 
 /// The socket an operation goes through.
@@ -73,6 +74,8 @@ pub enum Completion {
         /// Whether the poll goes on.
         armed: bool,
     },
+    /// Something happened on a byte stream.
+    Stream(StreamCompletion),
 }
 
 /// What a receive buffer holds: a datagram, or a run of them from one source.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::super::buffers::Sizes;
+
 /// The sizes of a [`Ring`](super::Ring); nothing grows later.
 #[derive(Clone, Copy, Debug)]
 pub struct RingConfig {
@@ -20,6 +22,23 @@ pub struct RingConfig {
     pub reply_bytes: usize,
     /// Runs that may be gathered or in flight, some 12 KB each.
     pub runs: u16,
+}
+
+impl RingConfig {
+    /// The largest payload that any buffer holds with room for a prefix and padding, in bytes.
+    #[must_use]
+    pub fn payload_max(&self) -> usize {
+        self.sizes().payload_max()
+    }
+
+    pub(super) const fn sizes(&self) -> Sizes {
+        Sizes {
+            receive: self.receive_buffers,
+            receive_bytes: self.buffer_bytes,
+            reply: self.reply_buffers,
+            reply_bytes: self.reply_bytes,
+        }
+    }
 }
 
 /// Room for the largest run, 65,527 bytes over IPv6. Not a multiple of a page: the beginnings of the

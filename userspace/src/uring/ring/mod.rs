@@ -3,6 +3,7 @@
 mod completion;
 mod config;
 mod run;
+mod stream;
 
 use std::fmt;
 use std::io;
@@ -17,13 +18,15 @@ use io_uring::types::{CancelBuilder, Fd, Fixed, RecvMsgOut, SubmitArgs, Timespec
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use nix::errno::Errno;
 
-use super::buffers::{Buffer, Buffers, HEADROOM_BYTES, Owner, Sizes};
+use super::buffers::{Buffer, Buffers, HEADROOM_BYTES, Owner};
 use super::{OpKind, OpToken, RawAddress};
 use run::Runs;
 
 pub use completion::{Completion, Datagram, Via};
 pub use config::{RingConfig, RingError};
 pub use run::{Head, PADDING_MAX, Part, RUN_BYTES_MAX, RUN_PARTS_MAX, Run};
+pub use stream::StreamCompletion;
+use stream::Writes;
 
 /// An io_uring and the packet memory it works on. Belongs to the thread that made it.
 pub struct Ring {
@@ -31,6 +34,7 @@ pub struct Ring {
     io: ManuallyDrop<IoUring>,
     buffers: ManuallyDrop<Buffers>,
     runs: ManuallyDrop<Runs>,
+    writes: ManuallyDrop<Writes>,
     receive_shape: Box<libc::msghdr>,
     completions: Box<[MaybeUninit<cqueue::Entry>]>,
     reaped: Range<usize>,
@@ -67,13 +71,7 @@ impl Ring {
             .setup_cqsize(config.completions)
             .build(config.submissions)
             .map_err(failed("io_uring_setup"))?;
-        let buffers = Buffers::new(Sizes {
-            receive: config.receive_buffers,
-            receive_bytes: config.buffer_bytes,
-            reply: config.reply_buffers,
-            reply_bytes: config.reply_bytes,
-        })
-        .map_err(failed("mapping packet buffers"))?;
+        let buffers = Buffers::new(config.sizes()).map_err(failed("mapping packet buffers"))?;
         // SAFETY: the ring's memory is page-aligned, `ring_entries` long, zeroed, and stays mapped
         // until `io` is closed (1).
         unsafe {
@@ -89,6 +87,7 @@ impl Ring {
             io: ManuallyDrop::new(io),
             buffers: ManuallyDrop::new(buffers),
             runs: ManuallyDrop::new(Runs::new(config.runs)),
+            writes: ManuallyDrop::new(Writes::default()),
             receive_shape: Box::new(receive_shape()),
             completions: Box::new_uninit_slice(REAP_MAX),
             reaped: 0..0,
@@ -216,7 +215,7 @@ impl Ring {
         .build();
         // SAFETY: the message, and what it points at beside packet memory, lies in the run's box,
         // which stays in its slot, unused, until the completion; the parts of buffers are inside
-        // the mapping and stay as they are until then (1, 2, 4, 7).
+        // the mapping and stay as they are until then (1, 2, 4, 9).
         if unsafe { self.push(&entry.user_data(token.to_user_data())) } {
             return Ok(());
         }
@@ -267,7 +266,8 @@ impl Ring {
     /// Hands everything queued to the kernel without waiting. `false` when some of it is queued
     /// still; then a descriptor that was named in it must stay open.
     pub fn flush(&mut self) -> bool {
-        self.io.submit().is_ok() && self.io.submission().is_empty()
+        self.io.submission().is_empty()
+            || (self.io.submit().is_ok() && self.io.submission().is_empty())
     }
 
     /// The next completion, if there is one. Never waits.
@@ -336,15 +336,16 @@ impl Ring {
         self.buffers.is_sole(buffer)
     }
 
-    /// Whether the buffer came from [`take_reply`](Self::take_reply).
-    #[must_use]
-    pub fn is_reply(&self, buffer: &Buffer) -> bool {
-        self.buffers.is_reply(buffer)
-    }
-
     /// A spare buffer for a datagram that is made here.
     pub fn take_reply(&mut self) -> Option<Buffer> {
         self.buffers.take_reply()
+    }
+
+    /// The same, where more than `kept` are spare.
+    pub fn take_reply_above(&mut self, kept: usize) -> Option<Buffer> {
+        (self.buffers.spare_replies() > kept)
+            .then(|| self.buffers.take_reply())
+            .flatten()
     }
 
     /// Ends the use of a buffer.
@@ -412,6 +413,9 @@ impl Ring {
             }
             OpKind::Poll => Some(Completion::Readable { token, armed }),
             OpKind::Cancel => None,
+            OpKind::Accept | OpKind::ReceiveStream | OpKind::Write => {
+                self.interpret_stream(token, entry).map(Completion::Stream)
+            }
         }
     }
 
@@ -422,9 +426,11 @@ impl Ring {
         for _ in 0..RUN_OUT_MAX {
             let arguments = SubmitArgs::new().timespec(&wait);
             let _timed_out = self.io.submitter().submit_with_args(1, &arguments);
-            if self.io.completion().fill(&mut self.completions).is_empty() {
+            // Read to the end: some carry descriptors that would stay open.
+            if self.next_completion().is_none() {
                 return;
             }
+            while self.next_completion().is_some() {}
         }
     }
 
@@ -465,13 +471,14 @@ impl Drop for Ring {
             // and a listener's port would still be taken when its process starts again.
             let _none_registered = self.io.submitter().unregister_files();
         }
-        // SAFETY: no field is used again; each is dropped once, here. The memory goes only
-        // when the kernel has confirmed that no request is left to use it (1).
+        // SAFETY: no field is used again; each is dropped once, here. The memory goes only when
+        // the kernel has confirmed that no request is left to use it (1, 7, 9).
         unsafe {
             ManuallyDrop::drop(&mut self.io);
             if quiet {
                 ManuallyDrop::drop(&mut self.runs);
                 ManuallyDrop::drop(&mut self.buffers);
+                ManuallyDrop::drop(&mut self.writes);
             }
         }
     }

@@ -67,7 +67,7 @@ impl Model {
         }
         let number = u16::from_be_bytes([packet[0], packet[1]]);
         let payload = 4..4 + usize::from(u16::from_be_bytes([packet[2], packet[3]]));
-        if !(0x4000..=0x4FFF).contains(&number) || payload.end > packet.len() {
+        if !(0x4000..=0x7FFF).contains(&number) || payload.end > packet.len() {
             return Err(DropReason::Malformed);
         }
         let allocation = self.under(five_tuple);

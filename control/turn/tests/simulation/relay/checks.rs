@@ -92,6 +92,12 @@ impl Relay {
             PortsAccounted,
             "{free} free, {reserved} reserved and {relays} open make not {all}"
         );
+        let held = self.ledger.as_ref().map(|ledger| ledger.total());
+        ensure!(
+            held.is_none_or(|held| held == allocations + reserved),
+            QuotaKept,
+            "{held:?} held for {allocations} allocations and {reserved} reservations"
+        );
         let users = self.server.users();
         ensure!(
             users <= allocations + reserved,

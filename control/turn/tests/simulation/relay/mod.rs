@@ -5,16 +5,18 @@ mod orders;
 mod packets;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use turnpike_sim::{Executor, HostId, Outcome, SeededEntropy, World};
 use turnpike_stun::{ErrorCode, Message};
 use turnpike_turn::forward::{Forwarder, ForwarderConfig};
-use turnpike_turn::server::{Output, Server, TRANSMIT_MAX};
+use turnpike_turn::server::{Output, Server, TRANSMIT_MAX, UserLedger};
 use turnpike_turn::{RelayAddress, advertised_ip};
 use turnpike_types::{Action, Command, FiveTuple, Timestamp};
 
 use crate::account::UNIX_START;
+use crate::ledger::Ledger;
 use crate::mirror::Mirror;
 use crate::model::Model;
 use crate::plan::{self, Plan};
@@ -31,6 +33,8 @@ pub(crate) struct Relay {
     own: Vec<RelayAddress>,
     ports_max: usize,
     limit: usize,
+    /// What the server counts users in, where it shares that.
+    ledger: Option<Arc<Ledger>>,
     /// How far the server's clock is ahead of the world's.
     ahead: Duration,
     buf: Vec<u8>,
@@ -51,7 +55,11 @@ struct Counts {
 
 impl Relay {
     pub(crate) fn new(plan: &Plan, host: HostId, dice: &mut SeededEntropy) -> Self {
-        let mut server = Server::new(plan.config(), dice.fork(), Timestamp::ZERO).unwrap();
+        let mut config = plan.config();
+        let is_shared = plan.limits.allocations_per_user.is_multiple_of(2);
+        let ledger = is_shared.then(Arc::<Ledger>::default);
+        config.ledger = ledger.clone().map(|ledger| ledger as Arc<dyn UserLedger>);
+        let mut server = Server::new(config, dice.fork(), Timestamp::ZERO).unwrap();
         server.set_wall_clock(Timestamp::ZERO, UNIX_START);
         let config = ForwarderConfig {
             entries_max: 4_096,
@@ -62,6 +70,7 @@ impl Relay {
             host,
             ports_max: server.free_ports(),
             limit: plan.limits.allocations,
+            ledger,
             server,
             model: Model::new(plan),
             lane: Mirror::new(Forwarder::new(config, dice)),

@@ -1,0 +1,34 @@
+//! How much clients on streams may have.
+
+use std::time::Duration;
+
+/// What bounds the connections of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one client address (an IPv6 /64).
+    pub connections_per_address: u32,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection may live without an allocation. After an allocation ended it may be
+    /// up to twice as long.
+    pub idle_timeout: Duration,
+    /// How long a client may leave what it is sent unread; noticed up to half as long again later.
+    pub stall_timeout: Duration,
+    /// Bytes that may wait behind the write in flight; relayed packets beyond are dropped.
+    pub write_queue_bytes: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            connections_per_address: 1_024,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(30),
+            write_queue_bytes: 256 << 10,
+        }
+    }
+}

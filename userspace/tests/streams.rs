@@ -1,0 +1,409 @@
+//! Clients on TCP and TLS, on loopback, driven by the client engine over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    reason = "test helpers: a panic is the failure report"
+)]
+
+mod stream_support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use turnpike::shard::{ConnectionEnd, ConnectionRefusal};
+
+use turnpike::shard::Snapshot;
+use turnpike::uring::RingConfig;
+use turnpike_types::DropReason;
+use turnpike_types::Transport::{Tcp, Tls, Udp};
+
+use stream_support::{Caller, PATIENCE, Peer, Stage, wait_until};
+
+const PAYLOADS: [usize; 6] = [0, 1, 3, 172, 1_400, 9_000];
+
+#[test]
+fn indications_and_channels_relay_both_ways_over_tcp_and_tls() {
+    let stage = Stage::new();
+    for transport in [Tcp, Tls] {
+        let mut caller = stage.allocate(transport);
+        let peer = Peer::new();
+        caller.permit(&peer);
+        exchange(&mut caller, &peer);
+        caller.bind_channel(&peer);
+        exchange(&mut caller, &peer);
+    }
+    let last = stage.relay.stop().unwrap();
+    assert_eq!((last.dropped(), last.replies_lost), (0, 0), "{last:?}");
+    assert_eq!(last.received, last.packets() + last.passed, "{last:?}");
+    assert_eq!(last.packets(), 2 * 2 * 2 * PAYLOADS.len() as u64);
+    assert_eq!(last.accepted_connections(), 2);
+}
+
+#[test]
+fn message_may_be_cut_at_every_byte() {
+    let stage = Stage::new();
+    let (mut caller, peer) = stage.call(Tcp);
+    let message = [
+        caller.channel_data(b"first"),
+        caller.channel_data(b"second!"),
+    ]
+    .concat();
+    for cut in 0..=message.len() {
+        let (head, tail) = message.split_at(cut);
+        caller.write(head);
+        // The first part is read before the second is sent: nothing else tells when.
+        std::thread::sleep(Duration::from_millis(1));
+        caller.write(tail);
+        assert_eq!(peer.receive(), b"first");
+        assert_eq!(peer.receive(), b"second!");
+    }
+}
+
+#[test]
+fn many_messages_in_one_segment_are_each_relayed_in_order() {
+    const MESSAGES: u32 = 3_000;
+    // More than there are spare buffers, fewer than the peer's queue holds.
+    const CROWD: usize = 150;
+    let ring = RingConfig {
+        reply_buffers: 300,
+        ..RingConfig::default()
+    };
+    for transport in [Tcp, Tls] {
+        let stage = Stage::with(|options| options.ring = ring);
+        let (mut caller, peer) = stage.call(transport);
+        let numbers: Vec<u32> = (0..MESSAGES).collect();
+        for crowd in numbers.chunks(CROWD) {
+            let mut bytes = Vec::new();
+            for number in crowd {
+                bytes.extend(caller.channel_data(&number.to_be_bytes()));
+            }
+            caller.write(&bytes);
+            for number in crowd {
+                assert_eq!(peer.receive(), number.to_be_bytes());
+            }
+        }
+        let last = stage.relay.stop().unwrap();
+        assert_eq!(last.to_peer_packets, u64::from(MESSAGES));
+        assert_eq!(last.dropped(), 0, "{last:?}");
+    }
+}
+
+#[test]
+fn run_from_a_peer_reaches_tcp_and_tls_clients_whole_and_in_order() {
+    const COUNT: usize = 50;
+    let stage = Stage::new();
+    let mut sent = 0;
+    for transport in [Tcp, Tls] {
+        let mut caller = stage.allocate(transport);
+        let peer = Peer::new();
+        caller.permit(&peer);
+        for by_channel in [false, true] {
+            if by_channel {
+                caller.bind_channel(&peer);
+            }
+            // Two of them need padding on a channel.
+            for (segment, last) in [(172, 172), (171, 3), (1_200, 1_190)] {
+                let mut run: Vec<Vec<u8>> = (0..COUNT).map(|it| vec![it as u8; segment]).collect();
+                run.last_mut().unwrap().truncate(last);
+                peer.send_run(&caller, &run);
+                for payload in run {
+                    assert!(caller.receive() == (peer.address(), payload));
+                }
+                sent += COUNT as u64;
+            }
+        }
+    }
+    let last = stage.relay.stop().unwrap();
+    assert_eq!((last.to_client_packets, last.dropped()), (sent, 0));
+    assert_eq!(last.received, last.packets() + last.passed, "{last:?}");
+}
+
+#[test]
+fn run_longer_than_its_buffer_loses_its_end_on_the_way_to_a_stream_too() {
+    let ring = RingConfig {
+        buffer_bytes: 10_304,
+        ..RingConfig::default()
+    };
+    let stage = Stage::with(|options| options.ring = ring);
+    let (mut caller, peer) = stage.call(Tcp);
+    let run: Vec<Vec<u8>> = (0..40).map(|it| vec![it; 1_000]).collect();
+    peer.send_run(&caller, &run);
+    for payload in run.into_iter().take(10) {
+        assert!(caller.receive() == (peer.address(), payload));
+    }
+    stage.until("the rest is counted", |now| {
+        now.drops[DropReason::Oversize as usize] == 30
+    });
+}
+
+#[test]
+fn longest_payload_that_a_datagram_carries_goes_through() {
+    let stage = Stage::new();
+    let (mut caller, peer) = stage.call(Tcp);
+    let payload = vec![7; 65_507];
+    let message = caller.channel_data(&payload);
+    caller.write(&message);
+    assert!(peer.receive() == payload);
+    assert_eq!(stage.relay.fresh_snapshot().to_peer_packets, 1);
+}
+
+#[test]
+fn client_that_goes_away_ends_its_allocation() {
+    let stage = Stage::new();
+    for transport in [Tcp, Tls] {
+        let caller = stage.allocate(transport);
+        stage.until("the allocation is there", |now| now.allocations == 1);
+        drop(caller);
+        stage.until("it ended", |now| now.allocations == 0);
+        stage.until("its connection is closed", |now| {
+            now.live_connections() == 0
+        });
+    }
+    assert_eq!(
+        stage
+            .relay
+            .snapshot()
+            .closed_connections(ConnectionEnd::Client),
+        2
+    );
+}
+
+#[test]
+fn connection_outlives_an_allocation_that_is_released_and_may_have_another() {
+    let stage = Stage::new();
+    let mut caller = stage.allocate(Tcp);
+    caller.release();
+    stage.until("it ended", |now| now.allocations == 0);
+    assert_eq!(stage.relay.snapshot().live_connections(), 1);
+    let caller = Caller::start(caller.into_stream(), Tcp, stage.server(Tcp));
+    stage.until("there is another", |now| now.allocations == 1);
+    assert_eq!(stage.relay.snapshot().accepted_connections(), 1);
+    drop(caller);
+}
+
+#[test]
+fn connection_without_an_allocation_is_closed_and_one_with_it_stays() {
+    let stage = Stage::with_limits(|limits| limits.idle_timeout = Some(Duration::from_millis(300)));
+    let mut callers = [stage.allocate(Tcp), stage.allocate(Tls)];
+    let silent = stage.connect(Tcp);
+    let begun = Instant::now();
+    assert_closed(silent);
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    stage.until("it is counted", |now| {
+        now.closed_connections(ConnectionEnd::Idle) == 1
+    });
+    assert_eq!(stage.relay.snapshot().live_connections(), 2);
+    for caller in &mut callers {
+        caller.release();
+    }
+    stage.until("the others too", |now| {
+        now.closed_connections(ConnectionEnd::Idle) == 3 && now.live_connections() == 0
+    });
+}
+
+#[test]
+fn handshake_that_does_not_end_is_cut_off() {
+    let stage =
+        Stage::with_limits(|limits| limits.handshake_timeout = Some(Duration::from_millis(200)));
+    let silent = stage.connect(Tls);
+    let mut half = stage.connect(Tls);
+    // A record header that promises a ClientHello.
+    half.write_all(&[0x16, 3, 1, 2, 0, 1]).unwrap();
+    let caller = stage.allocate(Tls);
+    assert_closed(silent);
+    assert_closed(half);
+    stage.until("both are counted", |now| {
+        now.closed_connections(ConnectionEnd::HandshakeTimeout) == 2 && now.live_connections() == 1
+    });
+    drop(caller);
+}
+
+#[test]
+fn garbage_closes_the_connection_and_nothing_else() {
+    let stage = Stage::new();
+    let (mut caller, peer) = stage.call(Tcp);
+    let long_stun = [0, 1, 0x40, 0, 0x21, 0x12, 0xA4, 0x42];
+    let garbage: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+        &[0xFF; 64],
+        &[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0],
+        &[0; 20],
+        &[0x40, 0, 0xFF, 0xFF],
+        &long_stun,
+    ];
+    for bytes in garbage {
+        let mut stream = stage.connect(Tcp);
+        stream.write_all(bytes).unwrap();
+        assert_closed(stream);
+    }
+    let mut stream = stage.connect(Tls);
+    stream.write_all(garbage[0]).unwrap();
+    assert_closed(stream);
+    stage.until("all are counted", |now| {
+        (
+            now.closed_connections(ConnectionEnd::Malformed),
+            now.closed_connections(ConnectionEnd::HandshakeFailed),
+        ) == (6, 1)
+            && now.live_connections() == 1
+    });
+    exchange(&mut caller, &peer);
+}
+
+#[test]
+fn client_that_breaks_tls_is_told_by_an_alert() {
+    let stage = Stage::new();
+    let mut stream = stage.connect(Tls);
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The rest of what was sent is unread, so that the end may be a reset.
+    let _reset = stream.read_to_end(&mut answer);
+    assert_eq!(answer.first(), Some(&0x15), "{answer:?}");
+}
+
+#[test]
+fn connections_beyond_the_limits_are_refused_and_room_comes_back() {
+    let stage = Stage::with_limits(|limits| limits.connections_per_address = Some(2));
+    let mut held = vec![stage.allocate(Tcp), stage.allocate(Tls)];
+    assert_closed(stage.connect(Tcp));
+    stage.until("it is counted", |now| {
+        now.refused_connections(ConnectionRefusal::AddressLimit) == 1
+    });
+    held.pop();
+    stage.until("there is room", |now| now.live_connections() == 1);
+    drop(stage.allocate(Tcp));
+
+    let stage = Stage::with_limits(|limits| limits.connections = Some(1));
+    let held = stage.allocate(Tcp);
+    assert_closed(stage.connect(Tcp));
+    stage.until("it is counted", |now| {
+        now.refused_connections(ConnectionRefusal::Limit) == 1
+    });
+    drop(held);
+}
+
+#[test]
+fn slow_reader_loses_its_own_packets_and_no_one_elses() {
+    const FLOOD: usize = 12_000;
+    for transport in [Tcp, Tls] {
+        let stage = Stage::new();
+        let (slow, slow_peer) = stage.call(transport);
+        let (mut other, other_peer) = stage.call(Tcp);
+        let (mut on_udp, udp_peer) = stage.call(Udp);
+        for round in 0..FLOOD {
+            slow_peer.send(&slow, &[1; 1_200]);
+            if round % 100 == 0 {
+                exchange_one(&mut other, &other_peer, round);
+                exchange_one(&mut on_udp, &udp_peer, round);
+            }
+        }
+        stage.until("its packets are dropped", |now| now.write_queue_dropped > 0);
+        exchange(&mut other, &other_peer);
+        assert_eq!(stage.relay.snapshot().live_connections(), 2);
+    }
+}
+
+#[test]
+fn reader_that_never_reads_is_closed_in_time_and_its_allocation_ends() {
+    let stage = Stage::with(|options| options.stream_stall = Some(Duration::from_millis(300)));
+    let (slow, peer) = stage.call(Tcp);
+    let until = Instant::now() + PATIENCE;
+    while stage
+        .relay
+        .snapshot()
+        .closed_connections(ConnectionEnd::SlowReader)
+        == 0
+    {
+        peer.send(&slow, &[1; 1_200]);
+        assert!(Instant::now() < until, "not closed in time");
+    }
+    stage.until("its allocation ended", |now| {
+        (now.allocations, now.live_connections()) == (0, 0)
+    });
+}
+
+#[test]
+fn client_that_asks_and_never_reads_is_closed() {
+    let stage = Stage::new();
+    let mut stream = stage.connect(Tcp);
+    // A Binding request; each is answered.
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    request.resize(20, 9);
+    let crowd = request.repeat(400);
+    let until = Instant::now() + PATIENCE;
+    while stream.write_all(&crowd).is_ok() {
+        assert!(Instant::now() < until, "not closed in time");
+    }
+    stage.until("it is counted", |now| {
+        now.closed_connections(ConnectionEnd::SlowReader) == 1
+    });
+}
+
+#[test]
+fn many_clients_at_once_each_get_their_own() {
+    const CLIENTS: usize = 60;
+    let stage = Stage::new();
+    let mut calls: Vec<_> = (0..CLIENTS)
+        .map(|index| stage.call(if index % 2 == 0 { Tcp } else { Tls }))
+        .collect();
+    for round in 0..3 {
+        for (index, (caller, peer)) in calls.iter_mut().enumerate() {
+            exchange_one(caller, peer, round * 1_000 + index);
+        }
+    }
+    drop(calls);
+    stage.until("all are gone", |now| {
+        (now.allocations, now.live_connections()) == (0, 0)
+    });
+}
+
+#[test]
+fn ports_are_free_again_when_it_has_stopped_with_clients_connected() {
+    for _ in 0..3 {
+        let stage = Stage::new();
+        let callers = [stage.allocate(Tcp), stage.allocate(Tls)];
+        let servers = [stage.server(Tcp), stage.server(Tls)];
+        stage.relay.stop().unwrap();
+        for mut caller in callers {
+            caller.expect_end();
+        }
+        for server in servers {
+            assert!(TcpStream::connect(server.0).is_err(), "{server} is open");
+            assert!(turnpike::shard::stream_listeners(server.0, 1).is_ok());
+        }
+    }
+}
+
+fn exchange_one(caller: &mut Caller, peer: &Peer, number: usize) {
+    let payload = number.to_be_bytes();
+    caller.send(peer, &payload);
+    assert_eq!(peer.receive(), payload);
+    peer.send(caller, &payload);
+    assert_eq!(caller.receive(), (peer.address(), payload.to_vec()));
+}
+
+/// Sends payloads of several sizes each way and compares what arrives.
+fn exchange(caller: &mut Caller, peer: &Peer) {
+    for (index, len) in PAYLOADS.into_iter().enumerate() {
+        let payload = vec![index as u8; len];
+        caller.send(peer, &payload);
+        assert!(peer.receive() == payload, "{len} bytes to the peer");
+        peer.send(caller, &payload);
+        let (from, bytes) = caller.receive();
+        assert_eq!(from, peer.address());
+        assert!(bytes == payload, "{len} bytes to the client");
+    }
+}
+
+/// Waits for the end, be it orderly or not.
+fn assert_closed(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = stream.read_to_end(&mut Vec::new());
+    let is_late = end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    assert!(!is_late, "the connection stays open");
+}
+
+impl Stage {
+    fn until(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+        wait_until(what, || is_so(&self.relay.fresh_snapshot()));
+    }
+}
