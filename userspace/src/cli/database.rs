@@ -14,9 +14,7 @@ use super::setup::password;
 use crate::config::{Config, REALM, Secret};
 use crate::database::Database;
 use crate::entropy::SystemEntropy;
-
-/// The database's name in the state folder.
-const FILE_NAME: &str = "turnpike.db";
+use crate::state::StateFolder;
 
 /// Bytes read of a password or secret; what is longer is refused, not cut.
 const LINE_BYTES_MAX: usize = 4_096;
@@ -33,6 +31,9 @@ pub(super) struct DatabaseArgs {
     /// Take database and realm from this configuration file
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// The state folder, where the database is in another than `turnpike run` uses by itself
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "database"], global = true)]
+    state: Option<PathBuf>,
     /// The realm, where the configuration's is not meant [default: turnpike]
     #[arg(long, value_name = "REALM", global = true)]
     realm: Option<String>,
@@ -42,7 +43,10 @@ impl DatabaseArgs {
     /// The database, opened, and the realm.
     pub(super) fn open(self) -> Result<(Database, String), Failure> {
         let Some(file) = self.config else {
-            let path = self.database.map_or_else(default_database, Ok)?;
+            let path = match self.database {
+                Some(path) => path,
+                None => StateFolder::open(self.state.as_deref())?.database(),
+            };
             let realm = self.realm.unwrap_or_else(|| REALM.to_owned());
             return Ok((Database::open(&path)?, realm));
         };
@@ -57,21 +61,6 @@ impl DatabaseArgs {
         let realm = self.realm.unwrap_or(config.realm);
         Ok((Database::open(&path)?, realm))
     }
-}
-
-/// `turnpike.db` in the state folder: of `TURNPIKE_STATE`, of `STATE_DIRECTORY` (a service's), of
-/// `XDG_STATE_HOME`, of `~/.local/state`, the first that is set. The folder is made.
-fn default_database() -> Result<PathBuf, Failure> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let folder = set("TURNPIKE_STATE")
-        .or_else(|| set("STATE_DIRECTORY"))
-        .map(PathBuf::from)
-        .or_else(|| set("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("turnpike")))
-        .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local/state/turnpike")))
-        .ok_or("there is no state folder (HOME is not set); give --database FILE")?;
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| format!("{}: {error}; give --database FILE", folder.display()))?;
-    Ok(folder.join(FILE_NAME))
 }
 
 /// Letters and digits that nobody can guess.

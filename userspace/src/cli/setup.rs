@@ -62,8 +62,10 @@ impl Setup {
     ) -> Result<Self, Failure> {
         let folder = StateFolder::open(args.state.as_deref());
         let certificates = own_certificate(folder.as_ref().ok(), &names(host))?;
+        let database = folder.as_ref().ok().map(StateFolder::database);
         let guest = guest(folder, Secret::new(password(entropy)));
         let mut config = Config::embedded(&guest.name, guest.password.reveal());
+        config.auth.database = database;
         config.listen = host.listeners(args.port, Some(args.tls_port));
         Ok(Self {
             config,

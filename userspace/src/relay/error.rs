@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+
+use turnpike_types::Transport;
 
 use super::PlanError;
+use crate::config::ListenConfig;
 use crate::shard::ShardError;
 
 /// Why the relay did not start, or ended by itself.
@@ -14,8 +16,8 @@ pub enum StartError {
     Plan(PlanError),
     /// A listener could not be opened.
     Listen {
-        /// Where.
-        address: SocketAddr,
+        /// Over what, and where.
+        listen: ListenConfig,
         /// What the kernel said.
         source: io::Error,
     },
@@ -49,7 +51,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan(error) => error.fmt(f),
-            Self::Listen { address, source } => listen_hint(f, *address, source),
+            Self::Listen { listen, source } => listen_hint(f, *listen, source),
             Self::Wake(error) => write!(f, "no descriptor left ({error}); raise `ulimit -n`"),
             Self::Thread(error) => write!(f, "a shard's thread does not start: {error}"),
             Self::Shard { shard, error } => {
@@ -67,14 +69,23 @@ impl fmt::Display for StartError {
     }
 }
 
-fn listen_hint(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Error) -> fmt::Result {
+fn listen_hint(
+    f: &mut fmt::Formatter<'_>,
+    ListenConfig { transport, address }: ListenConfig,
+    source: &io::Error,
+) -> fmt::Result {
     let port = address.port();
-    write!(f, "cannot listen on udp {address}: ")?;
+    let (sockets, option) = match transport {
+        Transport::Tls => ("t", "--tls-port"),
+        Transport::Tcp => ("t", "--port"),
+        Transport::Udp | Transport::Dtls => ("u", "--port"),
+    };
+    write!(f, "cannot listen on {} {address}: ", transport.name())?;
     match source.kind() {
         io::ErrorKind::AddrInUse => write!(
             f,
-            "another program has the port. `ss -ulpn 'sport = :{port}'` names it; stop it, or \
-             choose another port with `--port`, or in a configuration file with [[listen]] address"
+            "another program has the port. `ss -{sockets}lpn 'sport = :{port}'` names it; stop it, \
+             or choose another port with `{option}`, or in a configuration file with [[listen]] address"
         ),
         io::ErrorKind::PermissionDenied => write!(
             f,

@@ -24,7 +24,10 @@ pub(super) fn bind(
     let mut of_shards: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
     for listen in listen {
         let address = listen.address;
-        let failed = |source| StartError::Listen { address, source };
+        let failed = |source| StartError::Listen {
+            listen: *listen,
+            source,
+        };
         let group = open_patiently(listen, shards, steer).map_err(failed)?;
         for (socket, listeners) in group.into_iter().zip(&mut of_shards) {
             let bound = socket.local_addr().map_err(failed)?;

@@ -131,8 +131,8 @@ fn unreadable(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fm
     write!(f, "{}: ", path.display())?;
     match source.kind() {
         io::ErrorKind::NotFound => f.write_str(
-            "there is no such file; [tls] certificate and key name PEM files, seen from where \
-             turnpike is started",
+            "there is no such file; [tls] certificate and key name PEM files, seen from the \
+             folder of the configuration file",
         ),
         io::ErrorKind::PermissionDenied => f.write_str(
             "turnpike's user may not read it; `ls -l` shows who may, and each folder above it must \

@@ -8,9 +8,7 @@ use turnpike_types::Transport;
 
 use super::Failure;
 use crate::config::Config;
-
-/// Bytes of a PEM file that are looked at, at most.
-const PEM_BYTES_MAX: u64 = 1 << 20;
+use crate::tls::{self, Certificates};
 
 /// What was found of `[tls]`, in words; `None` without the section.
 ///
@@ -27,10 +25,12 @@ pub(super) fn certificate(config: &Config) -> Result<Option<String>, Failure> {
     {
         return Ok(Some("not used: no listener has transport tls".to_owned()));
     }
-    has_pem("tls.certificate", &tls.certificate, "CERTIFICATE-----")?;
-    has_pem("tls.key", &tls.key, "PRIVATE KEY-----")?;
-    let shown = tls.certificate.display();
-    Ok(Some(format!("{shown}, readable, and so is its key")))
+    let loaded = Certificates::load(tls)?;
+    Ok(Some(format!(
+        "{}, good until {}",
+        tls.certificate.display(),
+        tls::date(loaded.expires_at())
+    )))
 }
 
 /// What was found of `auth.database`, in words; `None` without the key.
@@ -47,22 +47,6 @@ pub(super) fn database(config: &Config) -> Result<Option<String>, Failure> {
             Ok(Some(format!("{}, not there yet", path.display())))
         }
         Err(error) => Err(unusable("auth.database", path, &error.to_string())),
-    }
-}
-
-fn has_pem(key: &str, path: &Path, mark: &str) -> Result<(), Failure> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(PEM_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| unusable(key, path, &error.to_string()))?;
-    if text.contains(mark) {
-        Ok(())
-    } else {
-        Err(unusable(
-            key,
-            path,
-            &format!("it has no PEM block that ends in {mark}"),
-        ))
     }
 }
 
