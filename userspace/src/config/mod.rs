@@ -4,7 +4,7 @@
 //! mean; then [`Config`] is made from it by the rules that no single value shows. Every refusal
 //! has a line, a column and what to write instead. Without a file, [`Config::embedded`] is used.
 //!
-//! The raw structure also says what each key does: [`schema`] and [`example`] are made from it.
+//! The raw structure also says what each key does: [`schema()`] and [`example()`] are made from it.
 
 mod at;
 mod error;
