@@ -18,7 +18,7 @@ use turnpike::uring::RingConfig;
 use turnpike_stun::stream::FrameHeader;
 use turnpike_types::Transport::{Tcp, Tls, Udp};
 
-use stream_support::{Caller, PATIENCE, Peer, Stage, Stream, wait_until};
+use stream_support::{Caller, PATIENCE, Peer, Stage, Stream, binding_request, wait_until};
 
 const PAYLOADS: [usize; 6] = [0, 1, 3, 172, 1_400, 9_000];
 
@@ -131,13 +131,6 @@ fn each_message_comes_in_a_tls_record_of_its_own() {
             answered += 1;
         }
     }
-}
-
-/// Its transaction identifier is a number again and again.
-fn binding_request(number: u8) -> Vec<u8> {
-    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
-    request.resize(20, number);
-    request
 }
 
 #[test]
@@ -263,8 +256,7 @@ fn connections_beyond_the_limits_are_refused_and_room_comes_back() {
         now.refused_connections(ConnectionRefusal::AddressLimit) == 1
     });
     held.pop();
-    stage.until("there is room", |now| now.live_connections() == 1);
-    drop(stage.allocate(Tcp));
+    drop(stage.join(|| stage.stream(Tcp)));
 
     let stage = Stage::with_limits(|limits| limits.connections = Some(1));
     let held = stage.allocate(Tcp);

@@ -139,6 +139,21 @@ impl Stage {
         self.stream_on(transport, socket.into())
     }
 
+    /// A connection that is taken in, as soon as there is room for it: a place is free when the
+    /// descriptor is closed, a moment after the connection is counted as closed.
+    pub fn join(&self, connect: impl Fn() -> Stream) -> Stream {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut stream = connect();
+            let is_in = stream.try_write(&binding_request(7))
+                && stream.read(&mut [0; 512]).is_ok_and(|len| len > 0);
+            if is_in {
+                return stream;
+            }
+            assert!(Instant::now() < until, "no room in time");
+        }
+    }
+
     pub fn allocate(&self, transport: Transport) -> Caller {
         Caller::start(self.stream(transport), transport, self.server(transport))
     }
@@ -149,6 +164,13 @@ impl Stage {
         caller.bind_channel(&peer);
         (caller, peer)
     }
+}
+
+/// Its transaction identifier is a number again and again.
+pub fn binding_request(number: u8) -> Vec<u8> {
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    request.resize(20, number);
+    request
 }
 
 fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
@@ -183,6 +205,17 @@ impl Stream {
                 stream.write_all(bytes).unwrap();
                 stream.flush().unwrap();
             }
+        }
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Udp(socket) => socket.send(bytes).is_ok(),
+            Self::Tcp(stream) => stream.write_all(bytes).is_ok(),
+            Self::Tls(stream) => stream
+                .write_all(bytes)
+                .and_then(|()| stream.flush())
+                .is_ok(),
         }
     }
 
