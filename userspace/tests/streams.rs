@@ -1,8 +1,6 @@
 //! Clients on TCP and TLS, on loopback, driven by the client engine over real sockets.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
     reason = "test helpers: a panic is the failure report"
 )]
 

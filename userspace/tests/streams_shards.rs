@@ -133,7 +133,7 @@ fn client_without_an_allocation_moves_its_connection_once() {
 }
 
 #[test]
-fn client_that_sends_without_end_behind_a_moving_request_is_served_or_closed_and_nothing_stays() {
+fn client_that_goes_away_while_its_connection_moves_leaves_nothing_behind() {
     const SHARDS: u16 = 2;
     let stage = Stage::with_shards(SHARDS, |_| {});
     for transport in [Tcp, Tls] {
