@@ -11,7 +11,7 @@ use super::certificates::{base64, served_certificate};
 use super::load::{Call, INDICATIONS, INDICATIONS_V6, Load, REFUSED, Transport};
 use super::metrics::{self, Metrics};
 use super::relay::{PASSWORD, Program, Setup, USER};
-use super::scene::Scene;
+use super::scene::{Scene, says};
 use super::uclient::echo;
 
 #[test]
@@ -127,16 +127,6 @@ fn a_relay_without_calls_stops_at_once() {
 fn draining(time: &str) -> Scene {
     let sections = format!("[runtime]\ndrain = \"{time}\"\n");
     Scene::new(|setup| Setup { sections, ..setup })
-}
-
-/// Waits for a line of the relay that contains this.
-#[track_caller]
-fn says(scene: &Scene, part: &str) {
-    scene
-        .relay
-        .process
-        .wait_for_line(part, Duration::from_secs(10), |line| line.contains(part))
-        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// A clean end with a summary.
