@@ -52,12 +52,11 @@ fn numbers_move_while_a_call_lives_and_are_those_of_what_was_sent() {
     peer_elsewhere()
         .send_to(b"garbage", relay.listeners()[0].0)
         .unwrap();
-    let dropped = r#"turnpike_dropped_packets_total{shard="0",reason="malformed"}"#;
-    let page = scrape_until(server.address(), |page| page.value(dropped) == 1.0);
+    let dropped = ("turnpike_dropped_packets_total", r#"reason="malformed""#);
+    let page = scrape_until(server.address(), |page| page.over_shards(dropped) == 1.0);
     let direction = |name: &str, direction: &str| {
-        page.value(&format!(
-            r#"{name}{{shard="0",direction="{direction}",lane="socket"}}"#
-        ))
+        let labels = format!(r#"direction="{direction}",lane="socket""#);
+        page.over_shards((name, &labels))
     };
     for way in ["to_peer", "to_client"] {
         assert_eq!(
@@ -68,24 +67,30 @@ fn numbers_move_while_a_call_lives_and_are_those_of_what_was_sent() {
         assert_eq!(direction("turnpike_relayed_bytes_total", way), bytes);
     }
     for (sample, expected) in [
-        (r#"turnpike_allocations{shard="0",transport="udp"}"#, 1.0),
-        (r#"turnpike_users{shard="0"}"#, 1.0),
-        (r#"turnpike_allocations_created_total{shard="0"}"#, 1.0),
+        (("turnpike_allocations", r#"transport="udp""#), 1.0),
+        (("turnpike_users", ""), 1.0),
+        (("turnpike_allocations_created_total", ""), 1.0),
         (
-            r#"turnpike_requests_granted_total{shard="0",procedure="allocate"}"#,
+            ("turnpike_requests_granted_total", r#"procedure="allocate""#),
             1.0,
         ),
         (
-            r#"turnpike_requests_granted_total{shard="0",procedure="channel_bind"}"#,
+            (
+                "turnpike_requests_granted_total",
+                r#"procedure="channel_bind""#,
+            ),
             1.0,
         ),
         (
-            r#"turnpike_requests_refused_total{shard="0",procedure="allocate",code="401"}"#,
+            (
+                "turnpike_requests_refused_total",
+                r#"procedure="allocate",code="401""#,
+            ),
             1.0,
         ),
-        (r#"turnpike_replies_lost_total{shard="0"}"#, 0.0),
+        (("turnpike_replies_lost_total", ""), 0.0),
     ] {
-        assert_eq!(page.value(sample), expected, "{sample}");
+        assert_eq!(page.over_shards(sample), expected, "{sample:?}");
     }
     for sample in [
         r#"turnpike_shard_busy_seconds_total{shard="0"}"#,
@@ -435,6 +440,18 @@ impl Page {
         let value = self.samples.get(sample);
         assert!(value.is_some(), "no {sample}");
         *value.unwrap()
+    }
+
+    /// What all shards together have of a name with such labels behind the shard's.
+    fn over_shards(&self, (name, labels): (&str, &str)) -> f64 {
+        let of_shard = |shard: usize| {
+            let comma = if labels.is_empty() { "" } else { "," };
+            let sample = format!(r#"{name}{{shard="{shard}"{comma}{labels}}}"#);
+            self.samples.get(&sample)
+        };
+        let values: Vec<f64> = (0..).map_while(of_shard).copied().collect();
+        assert!(!values.is_empty(), "no {name} {labels}");
+        values.iter().sum()
     }
 
     /// All samples of a name together.

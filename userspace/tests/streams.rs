@@ -1,6 +1,8 @@
 //! Clients on TCP and TLS, on loopback, driven by the client engine over real sockets.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     reason = "test helpers: a panic is the failure report"
 )]
 
@@ -13,9 +15,10 @@ use turnpike::shard::{ConnectionEnd, ConnectionRefusal};
 
 use turnpike::shard::Snapshot;
 use turnpike::uring::RingConfig;
+use turnpike_stun::stream::FrameHeader;
 use turnpike_types::Transport::{Tcp, Tls, Udp};
 
-use stream_support::{Caller, PATIENCE, Peer, Stage, wait_until};
+use stream_support::{Caller, PATIENCE, Peer, Stage, Stream, binding_request, wait_until};
 
 const PAYLOADS: [usize; 6] = [0, 1, 3, 172, 1_400, 9_000];
 
@@ -95,6 +98,39 @@ fn longest_payload_that_a_datagram_carries_goes_through() {
     caller.write(&message);
     assert!(peer.receive() == payload);
     assert_eq!(stage.relay.fresh_snapshot().to_peer_packets, 1);
+}
+
+#[test]
+fn each_message_comes_in_a_tls_record_of_its_own() {
+    const MESSAGES: u8 = 50;
+    let stage = Stage::new();
+    let mut stream = stage.stream(Tls);
+    // In one record, so that the answers are written together.
+    let requests: Vec<u8> = (0..MESSAGES).flat_map(binding_request).collect();
+    stream.write(&requests);
+    let Stream::Tls(mut stream) = stream else {
+        panic!("not TLS");
+    };
+    stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answered = 0;
+    while answered < MESSAGES {
+        let mut record = vec![0; 5];
+        stream.sock.read_exact(&mut record).unwrap();
+        let len = u16::from_be_bytes([record[3], record[4]]);
+        record.resize(5 + usize::from(len), 0);
+        stream.sock.read_exact(&mut record[5..]).unwrap();
+        stream.conn.read_tls(&mut record.as_slice()).unwrap();
+        let state = stream.conn.process_new_packets().unwrap();
+        let mut message = vec![0; state.plaintext_bytes_to_read()];
+        stream.conn.reader().read_exact(&mut message).unwrap();
+        // What TLS says for itself is in records too.
+        if !message.is_empty() {
+            let header = FrameHeader::parse(&message).unwrap().unwrap();
+            assert_eq!(header.wire_len, message.len());
+            assert_eq!(message[8], answered);
+            answered += 1;
+        }
+    }
 }
 
 #[test]
@@ -220,8 +256,7 @@ fn connections_beyond_the_limits_are_refused_and_room_comes_back() {
         now.refused_connections(ConnectionRefusal::AddressLimit) == 1
     });
     held.pop();
-    stage.until("there is room", |now| now.live_connections() == 1);
-    drop(stage.allocate(Tcp));
+    drop(stage.join(|| stage.stream(Tcp)));
 
     let stage = Stage::with_limits(|limits| limits.connections = Some(1));
     let held = stage.allocate(Tcp);
@@ -276,10 +311,8 @@ fn reader_that_never_reads_is_closed_in_time_and_its_allocation_ends() {
 fn client_that_asks_and_never_reads_is_closed() {
     let stage = Stage::new();
     let mut stream = stage.connect(Tcp);
-    // A Binding request; each is answered.
-    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
-    request.resize(20, 9);
-    let crowd = request.repeat(400);
+    // Each is answered.
+    let crowd = binding_request(9).repeat(400);
     let until = Instant::now() + PATIENCE;
     while stream.write_all(&crowd).is_ok() {
         assert!(Instant::now() < until, "not closed in time");
@@ -305,6 +338,27 @@ fn many_clients_at_once_each_get_their_own() {
     stage.until("all are gone", |now| {
         (now.allocations, now.live_connections()) == (0, 0)
     });
+}
+
+#[test]
+fn relay_that_stops_says_so_to_clients_and_waits_for_none_that_does_not_read() {
+    let stage = Stage::new();
+    let mut callers = [stage.allocate(Tcp), stage.allocate(Tls)];
+    let (deaf, peer) = stage.call(Tcp);
+    let until = Instant::now() + PATIENCE;
+    while stage.relay.snapshot().write_queue_dropped == 0 {
+        peer.send(&deaf, &[1; 1_200]);
+        assert!(Instant::now() < until, "nothing was dropped");
+    }
+    let begun = Instant::now();
+    let last = stage.relay.stop().unwrap();
+    assert!(begun.elapsed() < PATIENCE / 2, "it waits for the deaf one");
+    for caller in &mut callers {
+        // TLS has an error for an end that was not announced, TCP for one that is a reset.
+        assert_eq!(caller.stream().read(&mut [0; 64]).unwrap(), 0);
+    }
+    assert_eq!(last.closed_connections(ConnectionEnd::Server), 3);
+    assert_eq!((last.live_connections(), last.allocations), (0, 0));
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Framer {
         if let Some(error) = self.error {
             return Some(Err(error));
         }
-        let pending = self.buf.get(self.start..).unwrap_or_default();
+        let pending = self.unread();
         let header = match FrameHeader::parse(pending) {
             Ok(header) => header?,
             Err(error) => return Some(Err(self.fail(error))),
@@ -173,6 +173,12 @@ impl Framer {
         } else {
             Frame::Stun(frame)
         }))
+    }
+
+    /// The bytes that no frame has been made of yet.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.buf.get(self.start..).unwrap_or_default()
     }
 
     /// How many bytes wait for the rest of their frame.

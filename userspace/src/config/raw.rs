@@ -175,7 +175,7 @@ pub(super) struct Limits {
     /// How long a connection may live without an allocation, from 1s to 24h.
     #[schemars(extend("default" = "60s"))]
     pub(super) idle_timeout: Option<At<DurationText>>,
-    /// Bytes that may wait for one client that reads slowly, from 16 KiB to 64 MiB. Packets beyond
+    /// Bytes that may wait for one client that reads slowly, from 66 KiB to 64 MiB. Packets beyond
     /// are dropped and counted.
     #[schemars(extend("default" = "256 KiB"))]
     pub(super) write_queue: Option<At<SizeText>>,

@@ -171,7 +171,17 @@ impl Scrape {
                 ConnectionEnd::name,
                 it.connections_closed,
             )
-        })
+        })?;
+        let family = Family::counter(
+            "turnpike_connections_moved",
+            "Client connections handed to the shard that holds their reserved port",
+        );
+        self.single(out, &family, |it| it.connections_moved)?;
+        let family = Family::counter(
+            "turnpike_connection_write_queue_drops",
+            "Relayed packets dropped because their client reads too slowly",
+        );
+        self.single(out, &family, |it| it.write_queue_dropped)
     }
 
     fn write_shards(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,7 +1,8 @@
 //! The relay as a whole: sockets bound, a shard a core started, watched and stopped.
 //!
 //! The shards share nothing that a packet needs. What they have in common is the ledger of what
-//! users hold, mailboxes, and the addresses they listen on; limits on the whole are divided evenly.
+//! users hold, the places for connections, mailboxes, and the addresses they listen on; the limit on all
+//! allocations is divided evenly.
 
 mod error;
 mod ledger;
@@ -206,6 +207,7 @@ fn configs(
     sockets: impl ExactSizeIterator<Item = (Vec<Listener>, shard::IcmpSockets)>,
 ) -> Vec<ShardConfig> {
     let count = u16::try_from(sockets.len()).unwrap_or(u16::MAX);
+    let places = Arc::new(plan.places());
     let of_shard = |(index, (listeners, icmp))| ShardConfig {
         listeners,
         icmp,
@@ -213,7 +215,8 @@ fn configs(
         entries_max: plan.entries_max(count),
         ring: options.ring,
         tls: options.tls.clone(),
-        streams: options.limit_streams(plan.streams(count)),
+        streams: options.limit_streams(plan.streams()),
+        places: Arc::clone(&places),
         mailboxes: Vec::new(),
     };
     (0..).zip(sockets).map(of_shard).collect()

@@ -13,10 +13,14 @@ use turnpike_types::ServerAddr;
 use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
 use crate::database::StoredCredentials;
 use crate::host::Host;
-use crate::shard::StreamLimits;
+use crate::shard::{Places, StreamLimits};
 
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
+
+/// Connections in all, and from one client address, unless configured.
+const CONNECTIONS: u32 = 16_384;
+const CONNECTIONS_PER_ADDRESS: u32 = 1_024;
 
 /// A configuration with its addresses decided.
 #[derive(Clone, Debug)]
@@ -158,17 +162,10 @@ impl Plan {
 
     /// What clients on TCP and TLS may have at one shard, of `shards`.
     #[must_use]
-    pub fn streams(&self, shards: u16) -> StreamLimits {
+    pub fn streams(&self) -> StreamLimits {
         let limits = &self.config.limits;
         let defaults = StreamLimits::default();
         StreamLimits {
-            connections: limits
-                .connections
-                .map_or(defaults.connections, |it| it as usize)
-                .div_ceil(usize::from(shards.max(1))),
-            connections_per_address: limits
-                .connections_per_address
-                .unwrap_or(defaults.connections_per_address),
             handshake_timeout: limits
                 .handshake_timeout
                 .unwrap_or(defaults.handshake_timeout),
@@ -178,6 +175,15 @@ impl Plan {
                 .map_or(defaults.write_queue_bytes, |it| it as usize),
             ..defaults
         }
+    }
+
+    /// How many clients on streams there may be.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let limits = &self.config.limits;
+        let connections = limits.connections.unwrap_or(CONNECTIONS) as usize;
+        let per_address = limits.connections_per_address;
+        Places::new(connections, per_address.unwrap_or(CONNECTIONS_PER_ADDRESS))
     }
 
     /// How many shards to start: `asked`, or as configured, or one a core that the process may use.

@@ -55,17 +55,20 @@ pub enum ConnectionEnd {
     HandshakeTimeout,
     /// The client left unread what it was sent.
     SlowReader,
+    /// The relay stopped.
+    Server,
 }
 
 impl ConnectionEnd {
     /// Every end, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Client,
         Self::Malformed,
         Self::Idle,
         Self::HandshakeFailed,
         Self::HandshakeTimeout,
         Self::SlowReader,
+        Self::Server,
     ];
 
     /// The metric label.
@@ -78,6 +81,7 @@ impl ConnectionEnd {
             Self::HandshakeFailed => "handshake_failed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::SlowReader => "slow_reader",
+            Self::Server => "server",
         }
     }
 }
@@ -89,6 +93,8 @@ pub(super) struct ConnectionCounters {
     pub(super) accepted: [u64; Transport::ALL.len()],
     pub(super) refused: [u64; ConnectionRefusal::ALL.len()],
     pub(super) closed: [u64; ConnectionEnd::ALL.len()],
+    /// Handed to another shard after they were served here.
+    pub(super) moved: u64,
     /// Relayed packets that found the write queue full; also among the drops.
     pub(super) write_queue_dropped: u64,
 }
@@ -108,6 +114,15 @@ impl ConnectionCounters {
 
     pub(super) fn close(&mut self, transport: Transport, end: ConnectionEnd) {
         increment(&mut self.closed, end as usize);
+        self.leave(transport);
+    }
+
+    pub(super) fn hand_over(&mut self, transport: Transport) {
+        self.moved += 1;
+        self.leave(transport);
+    }
+
+    fn leave(&mut self, transport: Transport) {
         if let Some(live) = self.live.get_mut(transport as usize) {
             *live = live.saturating_sub(1);
         }

@@ -101,6 +101,15 @@ impl Shard {
         if let Some(borrower) = self.hop.lent.get(five_tuple) {
             return Some(*borrower);
         }
+        self.holder_of_token(five_tuple, bytes)
+    }
+
+    /// The shard that holds the reserved port which a request names, if that is another and the
+    /// client has no allocation here.
+    pub(super) fn holder_of_token(&self, five_tuple: &FiveTuple, bytes: &[u8]) -> Option<u16> {
+        if self.hop.is_alone() {
+            return None;
+        }
         let ShardSlice { index, count } = self.hop.shard;
         let holder = token_shard(bytes, count).filter(|holder| *holder != index)?;
         let has_allocation = self.server.allocation(five_tuple).is_some();

@@ -49,7 +49,7 @@ pub use mailbox::{Inbox, Mailbox, Order, mailbox};
 pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
 pub use outputs::CLIENTS_TARGET;
 pub use owner::owner_of;
-pub use streams::{NewStream, StreamLimits};
+pub use streams::{NewStream, Places, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn, and messages cut out of streams; more wait for the next, so that timers are never starved.
@@ -57,6 +57,9 @@ pub const COMPLETIONS_MAX: usize = 1_024;
 
 /// How long the loop sleeps when nothing is due, and how often the wall clock is read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long clients on streams may take to see the end when the relay stops.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How fresh the published numbers are while packets flow.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -83,6 +86,8 @@ pub struct ShardConfig {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// What clients on streams may have.
     pub streams: StreamLimits,
+    /// How many there may be, over all shards.
+    pub places: Arc<Places>,
 }
 
 /// A bound socket that clients come in by.
@@ -163,7 +168,7 @@ impl Shard {
         ring.register(&sockets)?;
         drop(sockets);
         let mut lane = SocketLane::new(ring, forwarder);
-        let mut streams = Streams::new(config.streams, config.tls);
+        let mut streams = Streams::new(config.streams, config.places, config.tls);
         for (index, listener) in config.listeners.into_iter().enumerate() {
             let via = Via::Registered(index as u32);
             if listener.transport.is_stream() {
@@ -201,7 +206,20 @@ impl Shard {
     /// When the ring fails in a way that no later call could mend.
     pub fn run(&mut self) -> Result<(), ShardError> {
         while self.turn()? {}
+        self.say_farewell()?;
         self.publish();
+        Ok(())
+    }
+
+    /// Ends the streams in order: what waits is written, and that it was the last; those that do not
+    /// take it in time are cut off.
+    fn say_farewell(&mut self) -> Result<(), ShardError> {
+        let begun = self.now;
+        self.streams.close_all();
+        self.tell_disconnected();
+        while !self.streams.is_empty() && self.now.since(begun) < FAREWELL {
+            self.turn()?;
+        }
         Ok(())
     }
 
@@ -223,9 +241,6 @@ impl Shard {
             };
             self.unpublished = true;
             self.handle(completion);
-            if self.stopping {
-                return Ok(false);
-            }
             done += 1 + self.streams.take_messages();
         }
         if self
@@ -238,6 +253,7 @@ impl Shard {
         }
         self.streams.expire(self.now);
         self.tell_disconnected();
+        self.hand_over_streams();
         if self.now.since(self.kept) >= HOUSEKEEPING {
             self.kept = self.now;
             // Old numbers mean that the loop hangs.
@@ -251,14 +267,14 @@ impl Shard {
         if self.unpublished && self.now.since(self.published) >= PUBLISH_EVERY {
             self.publish();
         }
-        Ok(true)
+        Ok(!self.stopping)
     }
 
     fn patience(&self) -> Duration {
         if self.lane.ring.has_reaped() {
             return Duration::ZERO;
         }
-        let most = if self.unpublished {
+        let most = if self.unpublished || self.stopping {
             PUBLISH_EVERY
         } else {
             HOUSEKEEPING

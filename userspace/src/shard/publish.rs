@@ -71,6 +71,7 @@ impl Shard {
             connections_accepted: connections.accepted,
             connections_refused: connections.refused,
             connections_closed: connections.closed,
+            connections_moved: connections.moved,
             write_queue_dropped: connections.write_queue_dropped,
             turns: self.noted.turns,
             busy_nanos: clock::thread_nanos(),

@@ -110,6 +110,8 @@ numbers! {
         connections_refused: [u64; ConnectionRefusal::ALL.len()],
         /// Connections that ended, a [`ConnectionEnd`] each.
         connections_closed: [u64; ConnectionEnd::ALL.len()],
+        /// Connections handed to another shard after they were served here.
+        connections_moved: u64,
         /// Relayed packets that found a connection's write queue full; also among the drops.
         write_queue_dropped: u64,
         /// Turns of the loop.

@@ -13,15 +13,18 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
+use socket2::{Domain, Socket, Type};
 use turnpike::clock;
 use turnpike::config::{Config, LimitsConfig, ListenConfig};
 use turnpike::entropy::SystemEntropy;
 use turnpike::host::Host;
 use turnpike::relay::{Options, Plan, Relay};
+use turnpike::shard::owner_of;
+use turnpike_turn::attribute::ReservationToken;
 use turnpike_turn::client::{
-    self, Client, Event, Output, Received, SEND_OVERHEAD_MAX, TRANSMIT_MAX,
+    self, Client, Event, Output, Port, Received, SEND_OVERHEAD_MAX, TRANSMIT_MAX,
 };
-use turnpike_types::{AddressFamily, PeerAddr, RelayedAddr, ServerAddr, Transport};
+use turnpike_types::{AddressFamily, ClientAddr, PeerAddr, RelayedAddr, ServerAddr, Transport};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,6 +56,10 @@ impl Stage {
 
     pub fn with(change: impl FnOnce(&mut Options)) -> Self {
         Self::start(|_| {}, change)
+    }
+
+    pub fn with_shards(shards: u16, change: impl FnOnce(&mut LimitsConfig)) -> Self {
+        Self::start(change, |options| options.shards = Some(shards))
     }
 
     pub fn with_limits(change: impl FnOnce(&mut LimitsConfig)) -> Self {
@@ -96,18 +103,54 @@ impl Stage {
 
     pub fn stream(&self, transport: Transport) -> Stream {
         match transport {
-            Transport::Tls => {
-                let name = ServerName::try_from("localhost").unwrap();
-                let connection = ClientConnection::new(Arc::clone(&self.trust), name).unwrap();
-                let socket = self.connect(transport);
-                Stream::Tls(Box::new(StreamOwned::new(connection, socket)))
-            }
-            Transport::Tcp => Stream::Tcp(self.connect(transport)),
+            Transport::Tcp | Transport::Tls => self.stream_on(transport, self.connect(transport)),
             _ => {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
                 socket.connect(self.server(transport).0).unwrap();
                 Stream::Udp(socket)
             }
+        }
+    }
+
+    fn stream_on(&self, transport: Transport, socket: TcpStream) -> Stream {
+        if transport == Transport::Tcp {
+            return Stream::Tcp(socket);
+        }
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::clone(&self.trust), name).unwrap();
+        Stream::Tls(Box::new(StreamOwned::new(connection, socket)))
+    }
+
+    /// A connection of a shard: its port is known before it connects.
+    pub fn stream_at(&self, transport: Transport, shard: u16, shards: u16) -> Stream {
+        let bound = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            socket.bind(&any.into()).unwrap();
+            socket
+        };
+        let is_at = |it: &Socket| {
+            let client = it.local_addr().unwrap().as_socket().unwrap();
+            owner_of(ClientAddr(client), shards) == shard
+        };
+        let mut sockets = std::iter::repeat_with(bound).take(1_000);
+        let socket = sockets.find(is_at).unwrap();
+        socket.connect(&self.server(transport).0.into()).unwrap();
+        self.stream_on(transport, socket.into())
+    }
+
+    /// A connection that is taken in, as soon as there is room for it: a place is free when the
+    /// descriptor is closed, a moment after the connection is counted as closed.
+    pub fn join(&self, connect: impl Fn() -> Stream) -> Stream {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut stream = connect();
+            let is_in = stream.try_write(&binding_request(7))
+                && stream.read(&mut [0; 512]).is_ok_and(|len| len > 0);
+            if is_in {
+                return stream;
+            }
+            assert!(Instant::now() < until, "no room in time");
         }
     }
 
@@ -121,6 +164,13 @@ impl Stage {
         caller.bind_channel(&peer);
         (caller, peer)
     }
+}
+
+/// Its transaction identifier is a number again and again.
+pub fn binding_request(number: u8) -> Vec<u8> {
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    request.resize(20, number);
+    request
 }
 
 fn certificate() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
@@ -158,6 +208,17 @@ impl Stream {
         }
     }
 
+    fn try_write(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Udp(socket) => socket.send(bytes).is_ok(),
+            Self::Tcp(stream) => stream.write_all(bytes).is_ok(),
+            Self::Tls(stream) => stream
+                .write_all(bytes)
+                .and_then(|()| stream.flush())
+                .is_ok(),
+        }
+    }
+
     /// Zero at the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
@@ -189,7 +250,13 @@ pub struct Caller {
 impl Caller {
     /// Waits for an allocation.
     pub fn start(stream: Stream, transport: Transport, server: ServerAddr) -> Self {
-        let config = client::Config::new(server, transport);
+        Self::with_port(stream, transport, server, Port::Any)
+    }
+
+    /// Waits for an allocation with such a port.
+    pub fn with_port(stream: Stream, transport: Transport, server: ServerAddr, port: Port) -> Self {
+        let mut config = client::Config::new(server, transport);
+        config.port = port;
         let entropy = SystemEntropy::new().unwrap();
         let mut caller = Self {
             client: Client::new(config, entropy, clock::now()).unwrap(),
@@ -205,6 +272,11 @@ impl Caller {
     pub fn relayed(&self) -> RelayedAddr {
         let allocation = self.client.allocation().unwrap();
         allocation.relayed(AddressFamily::Ipv4).unwrap()
+    }
+
+    pub fn reservation_token(&self) -> ReservationToken {
+        let allocation = self.client.allocation().unwrap();
+        allocation.reservation_token.unwrap()
     }
 
     pub fn permit(&mut self, peer: &Peer) {

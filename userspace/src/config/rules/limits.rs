@@ -14,8 +14,8 @@ const LIFETIME: RangeInclusive<Duration> =
 const HANDSHAKE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(300);
 const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
-/// Some packets of a call at least.
-const WRITE_QUEUE: RangeInclusive<u64> = 16 << 10..=64 << 20;
+/// The longest datagram, in an indication, needs 65,556 bytes: a smaller queue would never carry it.
+const WRITE_QUEUE: RangeInclusive<u64> = 66 << 10..=64 << 20;
 /// Channel numbers are 0x4000 to 0x4FFF (RFC 8656 section 12).
 const CHANNELS_MAX: u32 = 4_096;
 
@@ -56,7 +56,7 @@ pub(super) fn limits(limits: raw::Limits) -> Result<LimitsConfig, Refusal> {
         write_queue: size(
             limits.write_queue,
             &WRITE_QUEUE,
-            "a write queue holds between 16 KiB and 64 MiB",
+            "a write queue holds between 66 KiB and 64 MiB",
         )?,
     })
 }

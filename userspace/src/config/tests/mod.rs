@@ -293,7 +293,7 @@ fn wrong_values_are_refused_where_they_stand() {
             "anonymous = true\n[limits]\nwrite_queue = \"1 KiB\"",
             3,
             15,
-            "between 16 KiB and 64 MiB",
+            "between 66 KiB and 64 MiB",
         ),
         (
             "anonymous = true\n[limits]\nconnections = 0",

@@ -13,6 +13,8 @@ use socket2::Socket;
 use turnpike_stun::stream::Framer;
 use turnpike_types::{FiveTuple, Timestamp};
 
+use super::moving::Move;
+use super::places::Place;
 use super::tls::Tls;
 use crate::uring::Via;
 
@@ -46,6 +48,12 @@ pub(super) struct Connection {
     /// Whether its writes are watched.
     pub(super) is_watched: bool,
     pub(super) has_allocation: bool,
+    /// Where it is about to go.
+    pub(super) moving: Option<Box<Move>>,
+    /// Whether it came from another shard, and has had no allocation here.
+    pub(super) has_moved: bool,
+    /// Its place among all connections.
+    pub(super) place: Place,
     /// Since when it has no allocation.
     pub(super) idle_since: Timestamp,
     /// When the client last took something, or was first offered it.
@@ -65,6 +73,7 @@ impl Connection {
         five_tuple: FiveTuple,
         tls: Option<Tls>,
         frame_max: usize,
+        place: Place,
     ) -> Self {
         Self {
             via: Via::of(&socket),
@@ -78,6 +87,9 @@ impl Connection {
             is_dirty: false,
             is_watched: false,
             has_allocation: false,
+            moving: None,
+            has_moved: false,
+            place,
             idle_since: now,
             progress_at: now,
             filling: Vec::new(),
@@ -175,6 +187,16 @@ impl Connection {
         } else {
             self.spare = bytes;
         }
+    }
+
+    /// Whether nothing is under way on its descriptor and nothing waits to be.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.is_armed && !self.is_writing && !self.has_output()
+    }
+
+    /// Whether it is still to go to another shard.
+    pub(super) fn may_move(&self) -> bool {
+        self.moving.is_some() && self.state == State::Open
     }
 
     /// Ends it when what waits is written.

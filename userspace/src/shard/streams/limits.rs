@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-/// What bounds the connections of one shard.
+/// What bounds each connection; how many there may be, [`Places`](super::Places) knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections from one client address (an IPv6 /64).
-    pub connections_per_address: u32,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection may live without an allocation. After an allocation ended it may be
@@ -23,8 +19,6 @@ pub struct StreamLimits {
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {
-            connections: 16_384,
-            connections_per_address: 1_024,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),

@@ -5,12 +5,14 @@
 //! write hand it to the ring, one write in flight each, so that small messages share segments and
 //! TLS records and their order is kept. It accepts no data connections (RFC 6062).
 //!
-//! Bounded by [`StreamLimits`]. A client that does not read loses its relayed packets, and no one
+//! Bounded by [`Places`] and [`StreamLimits`]. A client that does not read loses its relayed packets, and no one
 //! else's; one that stays so is closed.
 
 mod connection;
 mod limits;
 mod listeners;
+mod moving;
+mod places;
 mod reading;
 mod table;
 mod tls;
@@ -28,16 +30,18 @@ use super::connection::{ConnectionCounters, ConnectionEnd, ConnectionRefusal};
 use crate::uring::{OpKind, OpToken, Ring, Via};
 use connection::{Connection, State};
 use listeners::Listeners;
+use moving::Begun;
 use table::Table;
 use tls::Tls;
 use watch::Watch;
 
 pub use limits::StreamLimits;
+pub use places::Places;
 
 /// Connections of one kind that are closed for their timeout in one turn; more wait for the next.
 const EXPIRED_MAX: usize = 256;
 
-/// A connection that was accepted and has no shard yet.
+/// A connection without a shard: it was accepted, or another shard has served it.
 #[derive(Debug)]
 pub struct NewStream {
     /// TCP or TLS.
@@ -46,9 +50,22 @@ pub struct NewStream {
     pub server: ServerAddr,
     /// The connection.
     pub socket: Socket,
+    /// What it has from the shard that served it before.
+    begun: Option<Box<Begun>>,
 }
 
 impl NewStream {
+    /// One that was just accepted.
+    #[must_use]
+    pub const fn new(transport: Transport, server: ServerAddr, socket: Socket) -> Self {
+        Self {
+            transport,
+            server,
+            socket,
+            begun: None,
+        }
+    }
+
     /// Who talks to whom; `None` when the client is gone already.
     #[must_use]
     pub fn five_tuple(&self) -> Option<FiveTuple> {
@@ -85,6 +102,7 @@ impl ConnectionId {
 #[derive(Debug)]
 pub(super) struct Streams {
     limits: StreamLimits,
+    places: Arc<Places>,
     tls: Option<Arc<ServerConfig>>,
     listeners: Listeners,
     table: Table,
@@ -92,6 +110,8 @@ pub(super) struct Streams {
     unarmed: Vec<ConnectionId>,
     /// Connections with something to write.
     dirty: Vec<ConnectionId>,
+    /// Connections that go to another shard as soon as they are at rest.
+    moving: Vec<ConnectionId>,
     handshakes: Watch,
     idle: Watch,
     stalls: Watch,
@@ -105,13 +125,19 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(limits: StreamLimits, tls: Option<Arc<ServerConfig>>) -> Self {
+    pub(super) fn new(
+        limits: StreamLimits,
+        places: Arc<Places>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         Self {
+            places,
             tls,
             listeners: Listeners::default(),
             table: Table::default(),
             unarmed: Vec::new(),
             dirty: Vec::new(),
+            moving: Vec::new(),
             handshakes: Watch::new(limits.handshake_timeout),
             idle: Watch::new(limits.idle_timeout),
             stalls: Watch::new(limits.stall_timeout / 2),
@@ -133,31 +159,21 @@ impl Streams {
         &self.counters
     }
 
-    /// Takes a connection in, or refuses it by closing it.
-    fn admit(&mut self, now: Timestamp, stream: NewStream) {
-        self.counters.accept(stream.transport);
-        let Some(five_tuple) = stream.five_tuple() else {
-            return self.counters.refuse(ConnectionRefusal::Broken);
+    /// Takes a connection in, or refuses it by closing it. What another shard has read is to be
+    /// read again.
+    fn admit(&mut self, now: Timestamp, stream: NewStream) -> Option<(ConnectionId, Vec<u8>)> {
+        let admitted = self.seat(stream);
+        let (five_tuple, socket, begun) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.counters.refuse(refusal);
+                return None;
+            }
         };
-        // The client has begun anew before the end of its last connection was seen here.
-        if let Some(old) = self.table.find(&five_tuple) {
-            self.close(old, ConnectionEnd::Client);
-        }
-        if self.table.len() >= self.limits.connections {
-            return self.counters.refuse(ConnectionRefusal::Limit);
-        }
-        if self.table.of_address(five_tuple.client.ip()) >= self.limits.connections_per_address {
-            return self.counters.refuse(ConnectionRefusal::AddressLimit);
-        }
-        let tls = match (stream.transport, &self.tls) {
-            (Transport::Tls, Some(config)) => Tls::new(config, self.limits.write_queue_bytes),
-            _ => None,
-        };
-        if stream.transport == Transport::Tls && tls.is_none() {
-            return self.counters.refuse(ConnectionRefusal::Broken);
-        }
-        self.counters.admit(stream.transport);
-        let connection = Connection::new(now, stream.socket, five_tuple, tls, MESSAGE_MAX);
+        self.counters.admit(five_tuple.transport);
+        let Begun { tls, place, unread } = begun;
+        let mut connection = Connection::new(now, socket, five_tuple, tls, MESSAGE_MAX, place);
+        connection.has_moved = !unread.is_empty();
         let is_handshaking = connection.is_handshaking();
         let id = self.table.insert(connection);
         self.unarmed.push(id);
@@ -171,6 +187,33 @@ impl Streams {
         } else {
             self.idle.push(now, id);
         }
+        Some((id, unread))
+    }
+
+    /// Finds a place for a connection, and TLS where it speaks that, unless it has them.
+    fn seat(&mut self, stream: NewStream) -> Result<(FiveTuple, Socket, Begun), ConnectionRefusal> {
+        if stream.begun.is_none() {
+            self.counters.accept(stream.transport);
+        }
+        let five_tuple = stream.five_tuple().ok_or(ConnectionRefusal::Broken)?;
+        // The client has begun anew before the end of its last connection was seen here.
+        if let Some(old) = self.table.find(&five_tuple) {
+            self.close(old, ConnectionEnd::Client);
+        }
+        if let Some(begun) = stream.begun {
+            return Ok((five_tuple, stream.socket, *begun));
+        }
+        let place = self.places.take(five_tuple.client.ip())?;
+        let tls = match (stream.transport, &self.tls) {
+            (Transport::Tls, Some(config)) => {
+                let tls = Tls::new(config, self.limits.write_queue_bytes);
+                Some(tls.ok_or(ConnectionRefusal::Broken)?)
+            }
+            (Transport::Tls, None) => return Err(ConnectionRefusal::Broken),
+            _ => None,
+        };
+        let unread = Vec::new();
+        Ok((five_tuple, stream.socket, Begun { tls, place, unread }))
     }
 
     /// Appends a relayed packet.
@@ -215,6 +258,7 @@ impl Streams {
     pub(super) fn allocation_created(&mut self, five_tuple: &FiveTuple) {
         if let Some(connection) = self.table.find_mut(five_tuple) {
             connection.has_allocation = true;
+            connection.has_moved = false;
         }
     }
 
@@ -229,10 +273,12 @@ impl Streams {
     /// Arms what is not, and hands to the ring what was appended.
     pub(super) fn settle(&mut self, now: Timestamp, ring: &mut Ring) {
         self.listeners.arm(ring);
+        self.cancel_moving(ring);
         while let Some(id) = self.unarmed.last().copied() {
             if let Some(connection) = self.table.get_mut(id)
                 && connection.state == State::Open
                 && !connection.is_armed
+                && connection.moving.is_none()
             {
                 if !ring.receive_stream(connection.via, id.token(OpKind::ReceiveStream)) {
                     break;
@@ -346,6 +392,18 @@ impl Streams {
     /// A client that went away, to be told to the server.
     pub(super) fn take_disconnected(&mut self) -> Option<FiveTuple> {
         self.disconnected.pop()
+    }
+
+    /// Begins to close all connections, for the relay stops.
+    pub(super) fn close_all(&mut self) {
+        for id in self.table.ids() {
+            self.close(id, ConnectionEnd::Server);
+        }
+    }
+
+    /// Whether every descriptor is closed.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.table.len() == 0
     }
 
     /// Begins to close an open connection. What waits is written first, unless the client takes

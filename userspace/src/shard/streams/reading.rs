@@ -33,11 +33,7 @@ impl Shard {
                     self.streams.listeners.ended(token);
                 }
                 if let Some((transport, server)) = self.streams.listeners.of(token) {
-                    self.assign(NewStream {
-                        transport,
-                        server,
-                        socket: Socket::from(socket),
-                    });
+                    self.assign(NewStream::new(transport, server, Socket::from(socket)));
                 }
             }
             StreamCompletion::AcceptEnded { token, error } => self.accept_ended(token, error),
@@ -79,7 +75,13 @@ impl Shard {
 
     /// Takes a connection in, whoever accepted it.
     pub fn adopt(&mut self, stream: NewStream) {
-        self.streams.admit(self.now, stream);
+        // What nobody would serve is closed at once.
+        if self.stopping {
+            return;
+        }
+        if let Some((id, unread)) = self.streams.admit(self.now, stream) {
+            self.read_frames(id, &unread);
+        }
         self.tell_disconnected();
     }
 
@@ -138,7 +140,9 @@ impl Shard {
         let bytes = self.lane.ring.bytes(&buffer).get(..filled).unwrap_or(&[]);
         let progress = self.streams.open(self.now, id, bytes, &mut plain);
         self.lane.ring.give_back(buffer);
-        self.read_frames(id, &plain);
+        if !self.streams.keep_unread(id, &plain) {
+            self.read_frames(id, &plain);
+        }
         self.streams.plain = plain;
         match progress {
             Ok(Progress::Open) => {}
@@ -178,6 +182,10 @@ impl Shard {
                 }
                 if let Some((wire, rest)) = bytes.split_at_checked(header.wire_len) {
                     bytes = rest;
+                    if let Some(to) = self.way_of_frame(id, five_tuple, wire) {
+                        self.streams.begin_move(id, to, wire, rest);
+                        return Ok(());
+                    }
                     self.take_frame(five_tuple, wire.get(..header.len).unwrap_or(wire));
                     continue;
                 }
@@ -187,10 +195,24 @@ impl Shard {
             bytes = bytes.get(taken..).unwrap_or_default();
             while let Some(frame) = framer.next_frame() {
                 let (Frame::Stun(frame) | Frame::ChannelData(frame)) = frame?;
+                if let Some(to) = self.way_of_frame(id, five_tuple, frame) {
+                    let frame = frame.to_vec();
+                    let behind = [framer.unread(), bytes].concat();
+                    self.streams.begin_move(id, to, &frame, &behind);
+                    return Ok(());
+                }
                 self.take_frame(five_tuple, frame);
             }
         }
         Ok(())
+    }
+
+    /// The shard that holds the port which a request without an allocation names, if that is another
+    /// and the connection may still go there.
+    fn way_of_frame(&mut self, id: ConnectionId, whose: &FiveTuple, frame: &[u8]) -> Option<u16> {
+        let holder = self.holder_of_token(whose, frame)?;
+        let connection = self.streams.table.get_mut(id)?;
+        (!connection.has_moved && connection.state == State::Open).then_some(holder)
     }
 
     fn take_frame(&mut self, five_tuple: &FiveTuple, frame: &[u8]) {
@@ -280,8 +302,11 @@ impl Streams {
 
     fn receive_ended(&mut self, id: ConnectionId, result: Result<(), Errno>) {
         self.disarmed(id);
+        let is_asked_for = result == Err(Errno::ECANCELED)
+            && self.table.get_mut(id).is_some_and(|it| it.moving.is_some());
         // Out of buffers, or disturbed: it is armed again with the next turn.
-        if !matches!(result, Err(Errno::ENOBUFS | Errno::EINTR | Errno::EAGAIN)) {
+        let is_passing = matches!(result, Err(Errno::ENOBUFS | Errno::EINTR | Errno::EAGAIN));
+        if !is_asked_for && !is_passing {
             self.close(id, ConnectionEnd::Client);
         }
     }

@@ -1,11 +1,10 @@
-//! The connections of a shard: a slab, found again by five-tuple and counted by client address.
+//! The connections of a shard: a slab, found again by five-tuple.
 //!
 //! A slot is used again, and its descriptor closed, only after the last completion on it, so that a
-//! late completion never meets another connection. Bounded by the caller.
+//! late completion never meets another connection. Bounded by the places
+//! that its connections hold.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::IpAddr;
 
 use turnpike_types::FiveTuple;
 
@@ -14,9 +13,6 @@ use super::connection::Connection;
 
 /// As many generations as a token tells apart.
 const GENERATION_MASK: u32 = 0x00FF_FFFF;
-
-/// The part of an IPv6 address that is one client's.
-const CLIENT_PREFIX_V6: u128 = !0 << 64;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -30,7 +26,6 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_five_tuple: HashMap<FiveTuple, ConnectionId>,
-    by_address: HashMap<IpAddr, u32>,
 }
 
 impl Table {
@@ -42,11 +37,6 @@ impl Table {
     /// The most that were ever open at a time.
     pub(super) const fn capacity(&self) -> usize {
         self.slots.len()
-    }
-
-    /// How many connections are from a client's address.
-    pub(super) fn of_address(&self, ip: IpAddr) -> u32 {
-        self.by_address.get(&client_of(ip)).copied().unwrap_or(0)
     }
 
     pub(super) fn insert(&mut self, connection: Connection) -> ConnectionId {
@@ -61,10 +51,6 @@ impl Table {
             generation = place.generation;
         }
         let id = ConnectionId { slot, generation };
-        *self
-            .by_address
-            .entry(client_of(five_tuple.client.ip()))
-            .or_default() += 1;
         self.by_five_tuple.insert(five_tuple, id);
         id
     }
@@ -92,31 +78,31 @@ impl Table {
 
     /// Closes the descriptor if no completion is to come on it.
     pub(super) fn remove_if_over(&mut self, id: ConnectionId) {
-        if !self.get_mut(id).is_some_and(|it| it.is_over()) {
-            return;
-        }
-        let Some(slot) = self.slots.get_mut(id.slot as usize) else {
-            return;
-        };
-        slot.generation = (slot.generation + 1) & GENERATION_MASK;
-        self.free.push(id.slot);
-        let Some(connection) = slot.connection.take() else {
-            return;
-        };
-        let client = client_of(connection.five_tuple.client.ip());
-        if let Entry::Occupied(mut count) = self.by_address.entry(client) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if self.get_mut(id).is_some_and(|it| it.is_over()) {
+            let _closed = self.take(id);
         }
     }
-}
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has whole.
-fn client_of(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & CLIENT_PREFIX_V6).into()),
+    /// Frees the slot of a connection on which no completion is to come.
+    pub(super) fn take(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let connection = slot.connection.take()?;
+        slot.generation = (slot.generation + 1) & GENERATION_MASK;
+        self.free.push(id.slot);
+        Some(connection)
+    }
+
+    /// The connections there are.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        let used = (0..).zip(&self.slots);
+        used.filter(|(_, slot)| slot.connection.is_some())
+            .map(|(slot, place)| ConnectionId {
+                slot,
+                generation: place.generation,
+            })
+            .collect()
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection};
+use turnpike_stun::stream::FrameHeader;
 
 /// One client's TLS.
 #[derive(Debug)]
@@ -71,10 +72,22 @@ impl Tls {
         Ok(progress)
     }
 
-    /// Appends to `sealed` what the client is to get: what TLS itself has to say, then `plain`.
+    /// Appends to `sealed` what the client is to get: what TLS itself has to say, then the messages
+    /// of `plain`, each in records of its own (one, if it is at most 16 KiB). TLS promises no such
+    /// borders, but there are clients that read one record and take it for one message: coturn's
+    /// `turnutils_uclient` counts what follows in the same record as lost.
     pub(super) fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) {
         self.write_out(sealed);
-        let mut rest = plain;
+        let mut messages = plain;
+        while !messages.is_empty() {
+            let (message, rest) = split_first_message(messages);
+            self.seal_message(message, sealed);
+            messages = rest;
+        }
+    }
+
+    fn seal_message(&mut self, message: &[u8], sealed: &mut Vec<u8>) {
+        let mut rest = message;
         while !rest.is_empty() {
             // It takes as much as its limit allows; nothing only before the handshake is over, when
             // there is nothing to write.
@@ -100,4 +113,12 @@ impl Tls {
             }
         }
     }
+}
+
+/// Splits whole messages, as they were appended, after the first; padding belongs to it.
+fn split_first_message(messages: &[u8]) -> (&[u8], &[u8]) {
+    let header = FrameHeader::parse(messages).ok().flatten();
+    header
+        .and_then(|header| messages.split_at_checked(header.wire_len))
+        .unwrap_or((messages, &[]))
 }
