@@ -38,7 +38,9 @@ fn numbers_are_served_while_calls_live() {
             metrics::DIRECTIONS.iter().all(|to| {
                 let [packets, bytes] = [metrics::RELAYED_PACKETS, metrics::RELAYED_BYTES]
                     .map(|name| metrics.sum(name, &[to]));
-                packets == each && bytes == each * u64::from(INDICATIONS.length)
+                let length = u64::from(INDICATIONS.length);
+                (each..each + PROOF_MAX).contains(&packets)
+                    && (each * length..(each + PROOF_MAX) * length).contains(&bytes)
             })
         },
     );
@@ -148,6 +150,9 @@ fn stopped(scene: &mut Scene, within: Duration) {
         assert!(printed.lines().any(begins), "no {part}:\n{printed}");
     }
 }
+
+/// More packets than the relay's proof of itself takes, which are counted too.
+const PROOF_MAX: u64 = 100;
 
 /// About four seconds each.
 const CALLS: [Load; 3] = [
