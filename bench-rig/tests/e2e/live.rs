@@ -95,7 +95,7 @@ fn a_broken_certificate_is_told_and_the_old_one_stays() {
 /// Told to stop, the relay waits for the calls it has, which lose nothing, and takes no others.
 #[test]
 fn calls_outlive_a_request_to_stop() {
-    let mut scene = draining("10s");
+    let mut scene = draining("20s");
     let _peer = echo(&scene.hosts);
     let mut calls = CALLS.map(|load| load.call(&scene.hosts, USER, PASSWORD));
     scene.relay.process.signal(Signal::TERM);
