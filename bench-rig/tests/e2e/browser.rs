@@ -1,15 +1,35 @@
 //! Two Chromium pages, on the client host and on the peer host, call each other through the relay:
 //! bytes on a data channel and video, with relayed candidates only.
+//!
+//! The first test is what the relay is for: a start with nothing but the program, and two browsers
+//! that are given the line it prints.
 
 use std::time::Duration;
 
-use serde_json::Value;
-use turnpike_bench_rig::netns::{Hosts, RELAY_V4};
+use serde_json::{Value, json};
+use turnpike_bench_rig::netns::{Host, Hosts, Process, RELAY_V4};
 
 use super::certificates::{Authority, RELAY_NAME};
 use super::metrics::{self, Metrics};
 use super::relay::{PASSWORD, PORT, Program, Relay, Setup, TLS_PORT, USER};
-use super::{hosts, python, script};
+use super::{defaults, hosts, python, script};
+
+#[test]
+fn browsers_given_the_printed_line_call_each_other() {
+    let hosts = hosts();
+    let state = tempfile::tempdir().unwrap();
+    let relay = defaults::start(&hosts, state.path());
+    let line = defaults::browser_line(&relay.output());
+    let ends = call(&hosts, &relay, &line, &[], AMOUNT);
+    for end in &ends {
+        everything_came(end);
+        let url = text(end, "/local/url");
+        assert!(
+            line.contains(&format!("\"{url}\"")),
+            "{url} is not in {line}"
+        );
+    }
+}
 
 #[test]
 fn browsers_call_each_other_over_udp() {
@@ -36,8 +56,11 @@ fn a_browser_trusts_the_address_in_the_certificate() {
     let authority = Authority::new();
     let relay = start(&hosts, &authority);
     let url = format!("turns:{RELAY_V4}:{TLS_PORT}?transport=tcp");
-    let short = ["--frames", "10", "--bytes", "1000"];
-    let ends = call(&hosts, &relay, &authority, &url, &short);
+    let short = Amount {
+        bytes: 1_000,
+        frames: 10,
+    };
+    let ends = configured_call(&hosts, &relay, &authority, &url, short);
     for end in ends {
         assert_eq!(text(&end, "/local/relayProtocol"), "tls", "{end}");
     }
@@ -48,21 +71,28 @@ fn browsers_call_each_other(url: &str, protocol: &str) {
     let hosts = hosts();
     let authority = Authority::new();
     let relay = start(&hosts, &authority);
-    let ends = call(&hosts, &relay, &authority, url, &[]);
+    let ends = configured_call(&hosts, &relay, &authority, url, AMOUNT);
     for end in &ends {
-        assert_eq!(text(end, "/local/candidateType"), "relay", "{end}");
+        everything_came(end);
         assert_eq!(text(end, "/local/relayProtocol"), protocol, "{end}");
         assert_eq!(text(end, "/local/url"), url, "{end}");
-        assert_eq!(text(end, "/remote/candidateType"), "relay", "{end}");
-        assert_eq!(text(end, "/state"), "connected", "{end}");
-        assert!(number(end, "/framesDecoded") >= FRAMES, "{end}");
-        assert!(number(end, "/bytesReceived") > 10 * FRAMES, "{end}");
-        assert_eq!(number(end, "/dataReceived"), BYTES, "{end}");
-        assert_eq!(number(end, "/dataWrong"), 0, "{end}");
     }
     if Program::chosen() == Program::Turnpike {
         counters_agree(&hosts, &ends);
     }
+}
+
+/// Through relayed addresses on both sides.
+#[track_caller]
+fn everything_came(end: &Value) {
+    let Amount { bytes, frames } = AMOUNT;
+    assert_eq!(text(end, "/local/candidateType"), "relay", "{end}");
+    assert_eq!(text(end, "/remote/candidateType"), "relay", "{end}");
+    assert_eq!(text(end, "/state"), "connected", "{end}");
+    assert!(number(end, "/framesDecoded") >= frames, "{end}");
+    assert!(number(end, "/bytesReceived") > 10 * frames, "{end}");
+    assert_eq!(number(end, "/dataReceived"), bytes, "{end}");
+    assert_eq!(number(end, "/dataWrong"), 0, "{end}");
 }
 
 /// Each packet of one browser goes to a peer once, which is the other's relayed address, and from
@@ -72,7 +102,10 @@ fn browsers_call_each_other(url: &str, protocol: &str) {
 fn counters_agree(hosts: &Hosts, ends: &[Value]) {
     let total = |name: &str| ends.iter().map(|end| number(end, name)).sum::<u64>();
     let [packets, bytes] = [total("/packetsSent"), total("/bytesSent")];
-    assert!(packets > FRAMES && bytes > 2 * BYTES, "{ends:?}");
+    assert!(
+        packets > AMOUNT.frames && bytes > 2 * AMOUNT.bytes,
+        "{ends:?}"
+    );
     for direction in metrics::DIRECTIONS {
         let relayed = |metrics: &Metrics| metrics.sum(metrics::RELAYED_PACKETS, &[direction]);
         let metrics = Metrics::when(hosts, "all packets counted", |it| relayed(it) >= packets);
@@ -102,41 +135,39 @@ fn start(hosts: &Hosts, authority: &Authority) -> Relay {
     Relay::start_with(hosts, &setup)
 }
 
-/// Runs the two browsers to the end of their call and returns what each reported.
+/// A call of the configured user through one URI, by browsers that trust the authority.
 #[track_caller]
-fn call(
+fn configured_call(
     hosts: &Hosts,
     relay: &Relay,
     authority: &Authority,
     url: &str,
-    options: &[&str],
+    amount: Amount,
 ) -> Vec<Value> {
-    let [bytes, frames] = [BYTES, FRAMES].map(|it| it.to_string());
-    let [script, ca] = [
-        script("browser/call.py"),
-        authority.ca().display().to_string(),
-    ];
-    let address = RELAY_V4.to_string();
-    let on = [
-        "--namespace",
-        hosts.client.name(),
-        "--namespace",
-        hosts.peer.name(),
-    ];
-    let through = [
-        "--url",
-        url,
-        "--ca",
-        &ca,
-        "--name",
-        RELAY_NAME,
-        "--address",
-        &address,
-    ];
-    let credential = ["--user", USER, "--password", PASSWORD];
+    let server = json!({ "urls": url, "username": USER, "credential": PASSWORD });
+    let configuration = json!({ "iceServers": [server] }).to_string();
+    let [ca, address] = [authority.ca().display().to_string(), RELAY_V4.to_string()];
+    let options = ["--ca", &ca, "--name", RELAY_NAME, "--address", &address];
+    call(hosts, &relay.process, &configuration, &options, amount)
+}
+
+/// Runs the two browsers, given this configuration, to the end of their call and returns what each
+/// reported.
+#[track_caller]
+fn call(
+    hosts: &Hosts,
+    relay: &Process,
+    configuration: &str,
+    options: &[&str],
+    amount: Amount,
+) -> Vec<Value> {
+    let script = script("browser/call.py");
+    let [bytes, frames] = [amount.bytes, amount.frames].map(|it| it.to_string());
+    let [alice, bob] = [&hosts.client, &hosts.peer].map(Host::name);
+    let run = ["-u", &script, "--configuration", configuration];
+    let on = ["--namespace", alice, "--namespace", bob];
     let amount = ["--bytes", &bytes, "--frames", &frames];
-    let run = ["-u", &script];
-    let args = [run.as_slice(), &on, &through, &credential, &amount, options];
+    let args = [run.as_slice(), &on, &amount, options];
     let mut browsers = hosts.client.spawn(python(), args.concat()).unwrap();
     let status = browsers
         .wait(WITHIN)
@@ -152,7 +183,7 @@ fn call(
         Some(ends) if status.success() && ends.len() == 2 => ends,
         _ => panic!(
             "the browsers: {status}:\n{output}\nthe relay printed:\n{}",
-            relay.process.output()
+            relay.output()
         ),
     }
 }
@@ -169,11 +200,20 @@ fn number(end: &Value, pointer: &str) -> u64 {
     value.unwrap_or_else(|| panic!("no {pointer} in {end}"))
 }
 
-/// Video frames that each end decodes: ten seconds of them.
-const FRAMES: u64 = 300;
+/// What each end must get of the other.
+#[derive(Clone, Copy)]
+struct Amount {
+    /// Bytes on the data channel.
+    bytes: u64,
+    /// Decoded frames of video.
+    frames: u64,
+}
 
-/// Bytes that each end sends on the data channel.
-const BYTES: u64 = 1_000_000;
+/// Ten seconds of video.
+const AMOUNT: Amount = Amount {
+    bytes: 1_000_000,
+    frames: 300,
+};
 
 /// More connectivity checks than two browsers make in such a call.
 const CHECKS: u64 = 400;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
-use turnpike_bench_rig::netns::{RELAY_V4, RELAY_V6};
+use turnpike_bench_rig::netns::{Hosts, RELAY_V4, RELAY_V6};
+
+use super::python;
+use super::relay::TLS_PORT;
 
 /// The relay's name in its certificate; no name server knows it.
 pub(super) const RELAY_NAME: &str = "relay.turnpike.test";
@@ -84,4 +87,21 @@ impl Authority {
         }
         certificate
     }
+}
+
+/// The certificate that a new TLS connection to the relay is shown, as [`base64`].
+#[track_caller]
+pub(super) fn served_certificate(hosts: &Hosts) -> String {
+    let code = format!("import ssl; print(ssl.get_server_certificate(('{RELAY_V4}', {TLS_PORT})))");
+    let python = python().display().to_string();
+    base64(&hosts.client.run(&python, ["-c", &code]).unwrap())
+}
+
+/// The first block of a PEM text without its line breaks, which programs put elsewhere.
+pub(super) fn base64(pem: &str) -> String {
+    let begun = pem.split_once("-----BEGIN CERTIFICATE-----");
+    let body = begun.and_then(|(_, rest)| rest.split_once("-----END"));
+    body.map_or("", |(body, _)| body)
+        .split_whitespace()
+        .collect()
 }

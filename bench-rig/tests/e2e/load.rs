@@ -4,9 +4,7 @@
 //! RESERVATION-TOKEN); with `-c` single ones. It uses channels unless told to send indications.
 //!
 //! The uclient of coturn before 4.16, Debian 12's too, draws its channel numbers at random from all
-//! of RFC 5766's range, 0x4000 to 0x7FFF. RFC 8656 section 12 left the first quarter of that, and a
-//! ChannelBind with any other number is answered with 400, which ends uclient before it sends a
-//! message. So a run that ended like that is started again until its numbers are allowed ones.
+//! of RFC 5766's range, 0x4000 to 0x7FFF: a relay that it binds channels at must take old numbers.
 
 use std::net::IpAddr;
 use std::thread;
@@ -26,7 +24,7 @@ pub(super) enum Transport {
 }
 
 /// A run of uclient.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) transport: Transport,
     pub(super) server: IpAddr,
@@ -78,15 +76,14 @@ pub(super) const MESSAGES: u64 = 50;
 /// The shortest message that holds what uclient writes into it.
 pub(super) const SHORTEST: u32 = 40;
 
+/// What uclient says when it gets no allocation.
+pub(super) const REFUSED: &str = "Cannot complete Allocation";
+
 /// Between two messages of a client.
 const INTERVAL_MS: &str = "10";
 
 /// How long a run may take; it takes some seconds, mostly asleep.
 const WITHIN: Duration = Duration::from_secs(60);
-
-/// How often a run may draw a channel number that is not allowed. Two numbers are both allowed once
-/// in sixteen times; that this many draws in a row fail is no accident.
-const DRAWS_MAX: u32 = 300;
 
 /// What uclient counted.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,13 +101,9 @@ impl Load {
         self.run_as(hosts, USER, PASSWORD)
     }
 
-    /// Starts a call and returns once it is under way. Only one with indications starts for sure.
+    /// Starts a call and returns once it is under way.
     #[track_caller]
     pub(super) fn call(self, hosts: &Hosts, user: &str, password: &str) -> Call {
-        assert!(
-            self.indications,
-            "channel numbers may need more than one start"
-        );
         let uclient = self.start(hosts, user, password);
         let said = |line: &str| line.contains("Total connect time");
         uclient
@@ -124,21 +117,27 @@ impl Load {
 
     #[track_caller]
     pub(super) fn run_as(self, hosts: &Hosts, user: &str, password: &str) -> Report {
-        for _ in 0..DRAWS_MAX {
-            let mut uclient = self.start(hosts, user, password);
-            let ended = uclient.wait(WITHIN);
-            let output = uclient.output();
-            match ended {
-                Ok(status) if status.success() => {
-                    return Report::parse(&output)
-                        .unwrap_or_else(|| panic!("uclient gave no report:\n{output}"));
-                }
-                Ok(_) if output.contains("channel bind: error 400") => {}
-                Ok(status) => panic!("uclient: {status}:\n{output}"),
-                Err(error) => panic!("uclient: {error}"),
-            }
+        self.try_as(hosts, user, password)
+            .unwrap_or_else(|said| panic!("uclient failed:\n{said}"))
+    }
+
+    /// Runs uclient to its end; what it printed when it failed, as it does when it gets no allocation.
+    #[track_caller]
+    pub(super) fn try_as(
+        self,
+        hosts: &Hosts,
+        user: &str,
+        password: &str,
+    ) -> Result<Report, String> {
+        let mut uclient = self.start(hosts, user, password);
+        let status = uclient
+            .wait(WITHIN)
+            .unwrap_or_else(|error| panic!("uclient: {error}"));
+        let output = uclient.output();
+        if !status.success() {
+            return Err(output);
         }
-        panic!("uclient drew no allowed channel number in {DRAWS_MAX} runs");
+        Ok(Report::parse(&output).unwrap_or_else(|| panic!("uclient gave no report:\n{output}")))
     }
 
     fn start(self, hosts: &Hosts, user: &str, password: &str) -> Process {

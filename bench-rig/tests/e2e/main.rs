@@ -18,6 +18,7 @@
 mod abuse;
 mod browser;
 mod certificates;
+mod defaults;
 mod degrade;
 mod ice;
 mod life_cycle;

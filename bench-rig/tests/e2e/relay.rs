@@ -191,6 +191,8 @@ realm = "turnpike.test"
 [relay]
 addresses = ["{RELAY_V4}", "{RELAY_V6}"]
 ports = "49152-65535"
+# turnutils_uclient draws such numbers.
+legacy_channels = true
 
 [auth]
 users = {{ {USER} = "{PASSWORD}" }}

@@ -1,5 +1,7 @@
 //! Hosts with a relay on them that serves every transport.
 
+use std::time::Duration;
+
 use turnpike_bench_rig::netns::Hosts;
 
 use super::certificates::Authority;
@@ -30,3 +32,16 @@ impl Scene {
         }
     }
 }
+
+/// Waits for a line of the relay that contains this.
+#[track_caller]
+pub(super) fn says(scene: &Scene, part: &str) {
+    scene
+        .relay
+        .process
+        .wait_for_line(part, SAID_WITHIN, |line| line.contains(part))
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// How long the relay may take to notice what it has a word on.
+const SAID_WITHIN: Duration = Duration::from_secs(10);

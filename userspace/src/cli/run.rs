@@ -72,13 +72,14 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = io::stdout();
-    banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
+    // Here and below: nobody may look any more, or the disk be full. That keeps nobody from serving.
+    let _unseen = banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors));
     let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
     relay.remove_user(&prober.0);
     // The proof's own traffic is not what the relay served.
     let baseline = relay.fresh_snapshot();
-    banner::print_proof(&mut out, &proofs)?;
-    out.flush()?;
+    let _unseen = banner::print_proof(&mut out, &proofs);
+    let _unseen = out.flush();
     let patience = setup.config.runtime.drain.unwrap_or(DRAIN);
     let watch = Watch {
         relay: &relay,
@@ -92,9 +93,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let why = watch.until_the_end(patience)?;
     drop(database);
     let last = relay.stop()?;
-    writeln!(out, "stopped    by {why}")?;
-    status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
-    Ok(out.flush()?)
+    let _unseen = writeln!(out, "stopped    by {why}");
+    let _unseen = status::print_summary(&mut out, started.elapsed(), &last.since(&baseline));
+    let _unseen = out.flush();
+    Ok(())
 }
 
 /// Name and password that the relay proves itself under; no configured user has the name.

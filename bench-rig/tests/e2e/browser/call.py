@@ -31,12 +31,10 @@ async def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--namespace", action="append", required=True, help="twice: the two hosts")
-    parser.add_argument("--url", required=True, help="turn: or turns: URI of the relay")
-    parser.add_argument("--name", required=True, help="the relay's name, for the URI")
-    parser.add_argument("--address", required=True, help="the address that name stands for")
-    parser.add_argument("--ca", type=Path, required=True, help="PEM file of the CA to trust")
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--password", required=True)
+    parser.add_argument("--configuration", required=True, help="of RTCPeerConnection, as JSON")
+    parser.add_argument("--name", help="the relay's name, where the configuration has it")
+    parser.add_argument("--address", help="the address that name stands for")
+    parser.add_argument("--ca", type=Path, help="PEM file of a CA to trust")
     parser.add_argument("--bytes", type=int, default=1_000_000, help="to send each way")
     parser.add_argument("--frames", type=int, default=300, help="to decode on each end")
     parser.add_argument("--within", type=float, default=60, help="seconds for bytes and frames")
@@ -44,9 +42,11 @@ def arguments() -> argparse.Namespace:
 
 
 async def start(args: argparse.Namespace, folder: Path) -> list[Browser]:
-    # Every other name is unknown at once: there is no name server to ask, only one to wait for.
-    rules = [f"MAP {args.name} {args.address}", "MAP * ~NOTFOUND", f"EXCLUDE {args.address}"]
-    flags = [f"--host-resolver-rules={', '.join(rules)}"]
+    flags = []
+    if args.name:
+        # Every other name is unknown at once: there is no name server to ask, only one to wait for.
+        rules = [f"MAP {args.name} {args.address}", "MAP * ~NOTFOUND", f"EXCLUDE {args.address}"]
+        flags.append(f"--host-resolver-rules={', '.join(rules)}")
     browsers = (
         Browser.start(namespace, folder / str(number), flags, args.ca)
         for number, namespace in enumerate(args.namespace)
@@ -56,10 +56,9 @@ async def start(args: argparse.Namespace, folder: Path) -> list[Browser]:
 
 async def call(args: argparse.Namespace, alice: Browser, bob: Browser) -> list[dict]:
     ends = (alice, bob)
-    server = {"urls": args.url, "username": args.user, "credential": args.password}
     for end, first in ((alice, "true"), (bob, "false")):
         await end.run(PAGE.read_text())
-        await end.run(f"globalThis.end = new End({json.dumps(server)}, {first}); null")
+        await end.run(f"globalThis.end = new End({args.configuration}, {first}); null")
     offer = await asyncio.wait_for(alice.run("end.offer()"), GATHER_TIMEOUT)
     answer = await asyncio.wait_for(bob.run(f"end.answer({json.dumps(offer)})"), GATHER_TIMEOUT)
     await alice.run(f"end.accept({json.dumps(answer)})")

@@ -40,8 +40,10 @@ class Browser:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, namespace: str, folder: Path, flags: list[str], ca: Path) -> "Browser":
-        """Starts one whose home, with its profile and its trusted CA, is `folder`."""
+    async def start(
+        cls, namespace: str, folder: Path, flags: list[str], ca: Path | None
+    ) -> "Browser":
+        """Starts one whose home, with its profile and what it trusts, is `folder`."""
         await trust(folder, ca)
         to_browser, requests = pipe()
         answers, from_browser = pipe()
@@ -126,14 +128,14 @@ class Browser:
                 answer.set_exception(gone)
 
 
-async def trust(folder: Path, ca: Path) -> None:
-    """Makes the NSS database that a browser with this home reads, and puts the CA into it."""
+async def trust(folder: Path, ca: Path | None) -> None:
+    """Makes the NSS database that a browser with this home reads, and puts a CA into it."""
     database = folder / ".pki" / "nssdb"
     database.mkdir(parents=True)
-    for step in (
-        ["-N", "--empty-password"],
-        ["-A", "-n", "turnpike-test-ca", "-t", "C,,", "-i", str(ca)],
-    ):
+    steps = [["-N", "--empty-password"]]
+    if ca is not None:
+        steps.append(["-A", "-n", "turnpike-test-ca", "-t", "C,,", "-i", str(ca)])
+    for step in steps:
         certutil = await asyncio.create_subprocess_exec("certutil", "-d", f"sql:{database}", *step)
         if await certutil.wait() != 0:
             raise RuntimeError(f"certutil {step[0]} failed")

@@ -7,8 +7,8 @@ const WAITING_MAX = 256 * 1024; // bytes that may wait in the data channel
 const POLL_MS = 100;
 
 class End {
-    constructor(server, first) {
-        this.connection = new RTCPeerConnection({ iceServers: [server], iceTransportPolicy: "relay" });
+    constructor(configuration, first) {
+        this.connection = new RTCPeerConnection({ ...configuration, iceTransportPolicy: "relay" });
         this.candidateErrors = [];
         this.connection.onicecandidateerror = ({ url, errorCode, errorText }) =>
             this.candidateErrors.push(`${url}: ${errorCode} ${errorText}`);
