@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use turnpike_turn::attribute::{EvenPort, ReservationToken};
 use turnpike_turn::server::{Config, Identity, Refusal, ShardSlice, UserLedger, token_shard};
-use turnpike_types::{CommandError, UserId};
+use turnpike_types::{Action, CommandError, Entry, UserId};
 
 use crate::support::{Client, World, build, config};
 
@@ -80,6 +80,28 @@ fn quota_counts_over_both_engines_and_is_free_again_after_the_revoke() {
     assert_eq!(clients[0].refresh(&mut one, Some(0)).code(), 0);
     assert_eq!(clients[3].allocate(&mut other).code(), 0);
     assert_eq!(ledger.total(), 4);
+}
+
+#[test]
+fn lanes_of_both_engines_know_a_user_by_the_ledger_s_number() {
+    let (_, [mut one, mut other]) = two_shards();
+    let number_of = |world: &mut World, client, user| {
+        let response = Client::new(client, user).allocate(world);
+        assert!(response.is_success());
+        let installed = world.take_actions().into_iter().find_map(|it| match it {
+            Action::Install(Entry::Allocation(entry)) => Some(entry.user),
+            _ => None,
+        });
+        let number = installed.unwrap();
+        assert_eq!(world.server.username(number), Some(user));
+        number
+    };
+    let alice = number_of(&mut one, 0, "alice");
+    let bob = number_of(&mut other, 1, "bob");
+    assert_eq!(number_of(&mut other, 2, "alice"), alice);
+    assert_eq!(number_of(&mut one, 3, "bob"), bob);
+    assert_ne!(alice, bob);
+    assert_eq!(one.server.username(UserId(0)), None);
 }
 
 #[test]
