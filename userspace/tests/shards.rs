@@ -121,6 +121,12 @@ fn refused(result: &Result<Caller, CallError>) -> Option<u16> {
     }
 }
 
+/// On the relay's own address a peer may only have a port that relayed ones are drawn from.
+fn peer_on_relay() -> UdpSocket {
+    let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
+    (61_000..=65_535).find_map(free).unwrap()
+}
+
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !is_so() {
@@ -215,6 +221,44 @@ fn quota_of_a_user_is_exact_though_requests_meet_different_shards_at_once() {
             caller.close().unwrap();
         }
     }
+}
+
+#[test]
+fn rate_limit_of_a_user_holds_over_all_shards_together() {
+    const RATE: u64 = 200;
+    const SENT: u64 = 2 * RATE;
+    let limits = format!("[limits]\nuser_packets_per_second = {RATE}\n");
+    let relay = relay(&format!("{CONFIG}\n{limits}"), 2, true);
+    let mut callers = [0, 1].map(|shard| caller_at(&relay, shard, 2).unwrap());
+    let listens = peer_on_relay();
+    let peer = PeerAddr(listens.local_addr().unwrap());
+    for caller in &mut callers {
+        caller.permit(peer.ip()).unwrap();
+    }
+    let before = relay.fresh_snapshot();
+    // By then a bucket of a shard's own would be full, and there would be one a shard.
+    let full = Instant::now() + Duration::from_secs(1);
+    wait_until("buckets are full", || Instant::now() >= full);
+    let begun = Instant::now();
+    for _ in 0..SENT {
+        for caller in &mut callers {
+            caller.send(peer, b"one more").unwrap();
+        }
+    }
+    wait_until("all came in", || {
+        relay.fresh_snapshot().received >= before.received + 2 * SENT
+    });
+    let refilled = RATE * u64::try_from(begun.elapsed().as_millis()).unwrap() / 1_000 + 1;
+    let now = relay.fresh_snapshot();
+    let relayed = now.packets() - before.packets();
+    assert!(relayed >= RATE, "{relayed} relayed");
+    assert!(relayed <= RATE + refilled, "{relayed} relayed");
+    assert_eq!(now.dropped() - before.dropped(), 2 * SENT - relayed);
+    let per_shard = relay.numbers().per_shard();
+    assert!(
+        per_shard.iter().all(|it| it.received > SENT),
+        "{per_shard:?}"
+    );
 }
 
 #[test]
@@ -336,13 +380,8 @@ fn error_of_the_network_reaches_its_client_once_whichever_shard_that_is_at() {
     if !relay.hears_icmp() {
         return;
     }
-    let nobody = |ip: &str| {
-        let free = |port| UdpSocket::bind((ip, port)).ok();
-        let socket = (61_000..=65_535).find_map(free).unwrap();
-        PeerAddr(socket.local_addr().unwrap())
-    };
     let mut callers = [0, 1].map(|shard| caller_at(&relay, shard, 2).unwrap());
-    let gone = nobody("127.0.0.1");
+    let gone = PeerAddr(peer_on_relay().local_addr().unwrap());
     for caller in &mut callers {
         caller.permit(gone.ip()).unwrap();
         caller.send(gone, b"anybody?").unwrap();
