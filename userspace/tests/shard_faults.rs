@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -135,7 +135,7 @@ fn become_another_file(descriptor: RawFd) {
     loop {
         let file = File::open("/dev/null").unwrap();
         if file.as_raw_fd() == descriptor {
-            std::mem::forget(file);
+            let _its_owner_closes_it = file.into_raw_fd();
             return;
         }
         held.push(file);

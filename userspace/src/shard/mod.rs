@@ -9,6 +9,7 @@
 
 mod connection;
 mod hop;
+mod icmp_filter;
 mod mailbox;
 mod open;
 mod orders;
