@@ -128,6 +128,13 @@ fn refused(result: &Result<Caller, CallError>) -> Option<u16> {
     }
 }
 
+/// On the relay's own address a peer may only have a port that relayed ones are drawn from.
+fn peer_on_relay(family: AddressFamily) -> UdpSocket {
+    let ip = if family == Ipv4 { "127.0.0.1" } else { "::1" };
+    let free = |port| UdpSocket::bind((ip, port)).ok();
+    (61_000..=65_535).find_map(free).unwrap()
+}
+
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !is_so() {
@@ -270,6 +277,44 @@ fn quota_of_a_user_is_exact_though_requests_meet_different_shards_at_once() {
 }
 
 #[test]
+fn rate_limit_of_a_user_holds_over_all_shards_together() {
+    const RATE: u64 = 200;
+    const SENT: u64 = 2 * RATE;
+    let limits = format!("[limits]\nuser_packets_per_second = {RATE}\n");
+    let relay = relay(&format!("{CONFIG}\n{limits}"), 2, true);
+    let mut callers = [0, 1].map(|shard| caller_at(&relay, shard, 2).unwrap());
+    let listens = peer_on_relay(Ipv4);
+    let peer = PeerAddr(listens.local_addr().unwrap());
+    for caller in &mut callers {
+        caller.permit(peer.ip()).unwrap();
+    }
+    let before = relay.fresh_snapshot();
+    // By then a bucket of a shard's own would be full, and there would be one a shard.
+    let full = Instant::now() + Duration::from_secs(1);
+    wait_until("buckets are full", || Instant::now() >= full);
+    let begun = Instant::now();
+    for _ in 0..SENT {
+        for caller in &mut callers {
+            caller.send(peer, b"one more").unwrap();
+        }
+    }
+    wait_until("all came in", || {
+        relay.fresh_snapshot().received >= before.received + 2 * SENT
+    });
+    let refilled = RATE * u64::try_from(begun.elapsed().as_millis()).unwrap() / 1_000 + 1;
+    let now = relay.fresh_snapshot();
+    let relayed = now.packets() - before.packets();
+    assert!(relayed >= RATE, "{relayed} relayed");
+    assert!(relayed <= RATE + refilled, "{relayed} relayed");
+    assert_eq!(now.dropped() - before.dropped(), 2 * SENT - relayed);
+    let per_shard = relay.numbers().per_shard();
+    assert!(
+        per_shard.iter().all(|it| it.received > SENT),
+        "{per_shard:?}"
+    );
+}
+
+#[test]
 fn token_is_good_at_every_shard_and_its_five_tuple_comes_home_afterwards() {
     const SHARDS: u16 = 3;
     for steer in [true, false] {
@@ -384,26 +429,34 @@ fn draining_relay_refuses_new_allocations_and_serves_the_others_to_their_end() {
 
 #[test]
 fn error_of_the_network_reaches_its_client_once_whichever_shard_that_is_at() {
-    let relay = relay(CONFIG, 2, true);
-    if !relay.hears_icmp() {
-        return;
+    for shards in [1, 2, 3] {
+        let relay = relay(CONFIG, shards, true);
+        if !relay.hears_icmp() {
+            return;
+        }
+        for family in [Ipv4, Ipv6] {
+            for shard in 0..shards {
+                hears_of_an_error(&relay, family, shard, shards);
+            }
+        }
     }
-    let mut callers = [0, 1].map(|shard| caller_at(&relay, shard, 2).unwrap());
-    let gone = PeerAddr(outsider().local_addr().unwrap());
-    for caller in &mut callers {
-        caller.permit(gone.ip()).unwrap();
-        caller.send(gone, b"anybody?").unwrap();
-        let (peer, icmp) = caller.receive_icmp().unwrap();
-        assert_eq!((peer, icmp.kind, icmp.code), (gone, 3, 3));
-    }
-    for caller in &callers {
-        let wait = Duration::from_millis(200);
-        caller.socket().set_read_timeout(Some(wait)).unwrap();
-        assert!(
-            caller.socket().recv(&mut [0; 512]).is_err(),
-            "a second answer"
-        );
-    }
+}
+
+fn hears_of_an_error(relay: &Relay, family: AddressFamily, shard: u16, shards: u16) {
+    let mut clients =
+        std::iter::repeat_with(|| client_of(relay, family, ALICE, Port::Any, shards)).take(1_000);
+    let (mut caller, _) = clients.find(|(_, owner)| *owner == shard).unwrap();
+    caller.wait_for_allocation().unwrap();
+    let gone = PeerAddr(peer_on_relay(family).local_addr().unwrap());
+    caller.permit(gone.ip()).unwrap();
+    caller.send(gone, b"anybody?").unwrap();
+    let (peer, icmp) = caller.receive_icmp().unwrap();
+    let unreachable = if family == Ipv4 { (3, 3) } else { (1, 4) };
+    assert_eq!((peer, (icmp.kind, icmp.code)), (gone, unreachable));
+    let wait = Duration::from_millis(100);
+    caller.socket().set_read_timeout(Some(wait)).unwrap();
+    let more = caller.socket().recv(&mut [0; 512]);
+    assert!(more.is_err(), "a second answer");
 }
 
 #[test]

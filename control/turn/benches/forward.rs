@@ -77,6 +77,7 @@ fn filled(size: u32) -> Forwarder {
         entries_max: 3 * size as usize,
         services: Vec::new(),
         relay_map: Vec::new(),
+        user_buckets: None,
     };
     let mut forwarder = Forwarder::new(config, &mut SeededEntropy::new(1));
     for slot in 0..size {

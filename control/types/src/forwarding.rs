@@ -29,6 +29,8 @@ pub struct AllocationId {
 }
 
 /// Names a user while it holds allocations; lanes use it to find the user's token bucket.
+///
+/// Engines that count users together name them alike, so that their lanes may share the buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub u32);
 

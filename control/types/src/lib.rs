@@ -3,7 +3,8 @@
 //! Addresses by the role they play, time as a number that comes in from outside, randomness as an
 //! argument, and forwarding intent: what an engine wants the lanes (XDP, AF_XDP, sockets) to relay.
 //!
-//! This crate is *not* a protocol: it parses nothing and keeps no state but [`TokenBucket`].
+//! This crate is *not* a protocol: it parses nothing and keeps no state but [`TokenBucket`] and
+//! [`SharedBucket`].
 //!
 //! # The engine contract
 //!
@@ -26,6 +27,7 @@ mod drop;
 mod entropy;
 mod forwarding;
 mod rate;
+mod shared_rate;
 mod time;
 
 pub use addr::{
@@ -39,4 +41,5 @@ pub use forwarding::{
     CommandId, Entry, EntryKey, PermissionEntry, PortRule, UserId,
 };
 pub use rate::{RateLimit, TokenBucket};
+pub use shared_rate::SharedBucket;
 pub use time::{Deadline, DeadlineReason, Timestamp};

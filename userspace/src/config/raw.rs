@@ -133,10 +133,11 @@ pub(super) struct Peers {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
-    /// Allocations in all; clients beyond are told 508.
+    /// Allocations in all; clients beyond are told 508. Shards have equal parts of it, rounded up, so
+    /// one may be full while another is not.
     #[schemars(range(min = 1), extend("default" = 65536))]
     pub(super) allocations: Option<At<u32>>,
-    /// Allocations and reservations of one user; beyond, 486.
+    /// Allocations and reservations of one user on all shards together; beyond, 486.
     #[schemars(range(min = 1), extend("default" = 128))]
     pub(super) allocations_per_user: Option<At<u32>>,
     /// Permissions of one allocation; beyond, 508.
@@ -157,10 +158,12 @@ pub(super) struct Limits {
     /// Bytes that one allocation may relay a second, both directions together.
     #[schemars(example = &"10 MB")]
     pub(super) allocation_bytes_per_second: Option<At<SizeText>>,
-    /// Packets that all allocations of a user may relay a second, together.
+    /// Packets that all allocations of a user may relay a second, together, on whichever shards they
+    /// are.
     #[schemars(range(min = 1), example = 20000)]
     pub(super) user_packets_per_second: Option<At<u32>>,
-    /// Bytes that all allocations of a user may relay a second, together.
+    /// Bytes that all allocations of a user may relay a second, together, on whichever shards they
+    /// are.
     #[schemars(example = &"40 MB")]
     pub(super) user_bytes_per_second: Option<At<SizeText>>,
     /// Connections of clients over TCP and TLS, in all. One beyond is closed.

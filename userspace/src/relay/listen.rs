@@ -1,9 +1,11 @@
 //! The sockets of all shards, opened before any of them starts.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use socket2::Socket;
+use turnpike_turn::server::owner;
 use turnpike_types::{AddressFamily, ServerAddr};
 
 use super::{Plan, StartError};
@@ -62,8 +64,8 @@ fn open_patiently(listen: &ListenConfig, shards: u16, steer: bool) -> io::Result
     open()
 }
 
-/// Raw ICMP sockets for the families relayed from, once a shard: each hears every error and answers
-/// for its own relayed ports. None without the right, which is said once.
+/// Raw ICMP sockets for the families relayed from, once a shard: each hears of its own relayed ports.
+/// None without the right, which is said once.
 pub(super) fn icmp_sockets(plan: &Plan, shards: u16) -> Vec<IcmpSockets> {
     let families = [AddressFamily::Ipv4, AddressFamily::Ipv6].into_iter();
     let families = families.filter(|family| {
@@ -71,17 +73,24 @@ pub(super) fn icmp_sockets(plan: &Plan, shards: u16) -> Vec<IcmpSockets> {
         plan.relay.iter().any(|own| is_of(&own.ip))
     });
     let families: Vec<_> = families.collect();
-    let open = |family: &AddressFamily| {
-        let socket = shard::open_icmp(*family == AddressFamily::Ipv6)?;
-        Ok((*family, socket))
+    let open = |shard| {
+        let ports = own_ports(&plan.config.relay.ports, shards, shard);
+        let open = |family: &AddressFamily| Ok((*family, shard::open_icmp(*family, &ports)?));
+        families.iter().map(open).collect()
     };
-    let of_shards: io::Result<Vec<IcmpSockets>> = (0..shards)
-        .map(|_| families.iter().map(open).collect())
-        .collect();
+    let of_shards: io::Result<Vec<IcmpSockets>> = (0..shards).map(open).collect();
     of_shards.unwrap_or_else(|error| {
         tracing::warn!(
             "clients will not hear of ICMP errors ({error}); the process needs CAP_NET_RAW for that"
         );
         (0..shards).map(|_| Vec::new()).collect()
     })
+}
+
+/// The run of relayed ports that a shard hands out.
+fn own_ports(ports: &RangeInclusive<u16>, shards: u16, shard: u16) -> RangeInclusive<u16> {
+    let is_own = |port: &u16| owner(ports, shards, *port) == Some(shard);
+    let first = ports.clone().find(is_own);
+    let last = ports.clone().rev().find(is_own);
+    first.unwrap_or(u16::MAX)..=last.unwrap_or(0)
 }

@@ -1,8 +1,8 @@
 //! The relay as a whole: sockets bound, a shard a core started, watched and stopped.
 //!
-//! The shards share nothing that a packet needs. What they have in common is the ledger of what
-//! users hold, the places for connections, mailboxes, and the addresses they listen on; the limit on all
-//! allocations is divided evenly.
+//! The shards share nothing that a packet needs but the token buckets of users who are limited. What
+//! else they have in common is the ledger of what users hold, the places for connections, mailboxes,
+//! and the addresses they listen on; the limit on all allocations is divided evenly.
 
 mod error;
 mod ledger;
@@ -11,12 +11,14 @@ mod numbers;
 mod orders;
 mod plan;
 mod threads;
+mod user_numbers;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use turnpike_turn::forward::UserBuckets;
 use turnpike_turn::server::{self, ShardSlice};
 use turnpike_types::ServerAddr;
 
@@ -101,10 +103,9 @@ impl Relay {
             .collect();
         let guest = options.guest.as_ref();
         let guest = guest.map(|(name, password)| (name.as_str(), password.reveal()));
-        let engine = server::Config {
-            ledger: (shards > 1).then(|| Arc::new(Ledger::default()) as _),
-            ..plan.engine(&addresses, guest)?
-        };
+        let mut engine = plan.engine(&addresses, guest)?;
+        let users = engine.limits.allocations;
+        engine.ledger = (shards > 1).then(|| Arc::new(Ledger::new(users)) as _);
         let icmp = listen::icmp_sockets(plan, shards);
         let hears_icmp = icmp.iter().any(|sockets| !sockets.is_empty());
         let configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
@@ -208,11 +209,14 @@ fn configs(
 ) -> Vec<ShardConfig> {
     let count = u16::try_from(sockets.len()).unwrap_or(u16::MAX);
     let places = Arc::new(plan.places());
+    let are_limited = count > 1 && !engine.limits.user_rate.is_unlimited();
+    let user_buckets = are_limited.then(|| Arc::new(UserBuckets::new(engine.limits.allocations)));
     let of_shard = |(index, (listeners, icmp))| ShardConfig {
         listeners,
         icmp,
         engine: plan::share(engine, ShardSlice { index, count }),
         entries_max: plan.entries_max(count),
+        user_buckets: user_buckets.clone(),
         ring: options.ring,
         tls: options.tls.clone(),
         streams: options.limit_streams(plan.streams()),

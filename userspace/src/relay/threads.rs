@@ -73,7 +73,11 @@ impl Thread {
                 shard.run()
             })
             .map_err(StartError::Thread)?;
-        wait_for(index, &started)?;
+        if let Err(error) = wait_for(index, &started) {
+            // Its listeners are closed before anybody hears of it.
+            let _reported = handle.join();
+            return Err(error);
+        }
         Ok(Self {
             index,
             mailbox,

@@ -213,6 +213,7 @@ mod tests {
             entries_max: 1,
             services: Vec::new(),
             relay_map: Vec::new(),
+            user_buckets: None,
         };
         let forwarder = Forwarder::new(config, &mut SystemEntropy::new().unwrap());
         let ring = Ring::new(&RingConfig::default()).unwrap();

@@ -17,7 +17,7 @@ use super::NewStream;
 use crate::credentials::CredentialChange;
 
 /// Orders that may wait; the process waits with one more, another shard does not.
-const ORDERS_MAX: usize = 1_024;
+pub(super) const ORDERS_MAX: usize = 1_024;
 
 /// Datagrams on their way to one shard.
 pub(super) const PARCELS_MAX: usize = 256;

@@ -10,6 +10,7 @@
 mod connection;
 mod gather;
 mod hop;
+mod icmp_filter;
 mod mailbox;
 mod open;
 mod orders;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::Socket;
-use turnpike_turn::forward::{Forwarder, ForwarderConfig, Verdict};
+use turnpike_turn::forward::{Forwarder, ForwarderConfig, UserBuckets, Verdict};
 use turnpike_turn::icmp_quote;
 use turnpike_turn::server::{self, Server};
 use turnpike_types::{
@@ -79,6 +80,8 @@ pub struct ShardConfig {
     pub engine: server::Config,
     /// How many entries the lane may hold.
     pub entries_max: usize,
+    /// The token buckets of users, where several shards share them.
+    pub user_buckets: Option<Arc<UserBuckets>>,
     /// The ring's.
     pub ring: RingConfig,
     /// The mailboxes of all shards, in their order; needed where there are several.
@@ -156,6 +159,7 @@ impl Shard {
                 entries_max: config.entries_max,
                 services: config.engine.services.clone(),
                 relay_map: config.engine.relay_addresses.clone(),
+                user_buckets: config.user_buckets,
             },
             &mut entropy,
         );

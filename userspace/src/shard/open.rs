@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use turnpike_types::{AddressFamily, CommandError};
 
-use super::owner;
+use super::{icmp_filter, owner};
 use crate::uring::{
     FragmentPolicy, filter_icmp_errors, receive_runs, set_fragment_policy, steer_group,
 };
@@ -146,18 +147,18 @@ pub(super) fn relay(address: SocketAddr) -> Result<Socket, CommandError> {
     })
 }
 
-/// Opens a raw socket that hears ICMP errors of a family.
+/// Opens a raw socket that hears ICMP errors of a family about what was sent from these ports.
 ///
 /// # Errors
 /// `EPERM` without `CAP_NET_RAW`.
-pub fn icmp(is_ipv6: bool) -> io::Result<Socket> {
-    let (domain, protocol) = if is_ipv6 {
-        (Domain::IPV6, Protocol::ICMPV6)
-    } else {
-        (Domain::IPV4, Protocol::ICMPV4)
+pub fn icmp(family: AddressFamily, ports: &RangeInclusive<u16>) -> io::Result<Socket> {
+    let (domain, protocol) = match family {
+        AddressFamily::Ipv6 => (Domain::IPV6, Protocol::ICMPV6),
+        AddressFamily::Ipv4 => (Domain::IPV4, Protocol::ICMPV4),
     };
     let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
-    filter_icmp_errors(&socket, is_ipv6)?;
+    filter_icmp_errors(&socket, family == AddressFamily::Ipv6)?;
+    socket.attach_filter(&icmp_filter::program(family, ports))?;
     socket.set_recv_buffer_size(ICMP_QUEUE_BYTES)?;
     Ok(socket)
 }
@@ -184,10 +185,47 @@ fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::UdpSocket;
+
+    use turnpike_turn::icmp_quote;
+
     use super::*;
 
     fn listener(address: SocketAddr) -> io::Result<Socket> {
         listeners(address, 1, false).map(|mut group| group.remove(0))
+    }
+
+    #[test]
+    fn errors_about_ports_that_are_not_its_own_do_not_reach_an_icmp_socket() {
+        for (family, ip) in [
+            (AddressFamily::Ipv4, "127.0.0.1"),
+            (AddressFamily::Ipv6, "::1"),
+        ] {
+            let mut free = (20_000..32_000).filter_map(|port| UdpSocket::bind((ip, port)).ok());
+            let [below, own, above, closed] = [(); 4].map(|()| free.next().unwrap());
+            let gone = closed.local_addr().unwrap();
+            drop(closed);
+            let port = own.local_addr().unwrap().port();
+            let Ok(mut socket) = icmp(family, &(port..=port)) else {
+                // That takes CAP_NET_RAW.
+                return;
+            };
+            for sender in [&below, &above, &own] {
+                sender.send_to(b"anybody?", gone).unwrap();
+            }
+            socket.set_nonblocking(false).unwrap();
+            let wait = Some(Duration::from_millis(500));
+            socket.set_read_timeout(wait).unwrap();
+            let mut bytes = [0; 1_500];
+            let len = socket.read(&mut bytes).unwrap();
+            let error = match family {
+                AddressFamily::Ipv4 => icmp_quote::parse_v4(&bytes[..len]),
+                AddressFamily::Ipv6 => icmp_quote::parse_v6(&bytes[..len]),
+            };
+            assert_eq!(error.unwrap().relayed.0.port(), port);
+            assert!(socket.read(&mut bytes).is_err(), "one error is its own");
+        }
     }
 
     #[test]
@@ -230,7 +268,7 @@ mod tests {
 
     #[test]
     fn occupied_port_is_port_in_use() {
-        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let refused = relay(taken.local_addr().unwrap()).err();
         assert_eq!(refused, Some(CommandError::PortInUse));
     }
@@ -239,9 +277,9 @@ mod tests {
     fn empty_datagram_reaches_a_relayed_address_and_no_listener() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let address: SocketAddr = address.parse().unwrap();
-            let peer = std::net::UdpSocket::bind(address).unwrap();
+            let peer = UdpSocket::bind(address).unwrap();
             for (socket, expected) in [(listener(address).ok(), 1), (relay(address).ok(), 0)] {
-                let socket = std::net::UdpSocket::from(socket.unwrap());
+                let socket = UdpSocket::from(socket.unwrap());
                 for payload in [&b""[..], b"x"] {
                     peer.send_to(payload, socket.local_addr().unwrap()).unwrap();
                 }

@@ -48,6 +48,7 @@ impl Pair {
             entries_max,
             services: services.clone(),
             relay_map: addresses::relay_addresses(),
+            user_buckets: None,
         };
         Self {
             forwarder: Forwarder::new(config, &mut Seeded(u64::from(choice))),

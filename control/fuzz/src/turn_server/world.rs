@@ -53,6 +53,7 @@ impl World {
             entries_max,
             services: vec![SERVER_V4],
             relay_map: addresses::relay_addresses(),
+            user_buckets: None,
         };
         Self {
             server,

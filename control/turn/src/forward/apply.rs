@@ -8,13 +8,14 @@
 
 use turnpike_types::{
     Action, AllocationEntry, AllocationId, ChannelEntry, CommandError, Entry, EntryKey, FiveTuple,
-    PermissionEntry, RelayedAddr, Timestamp, TokenBucket,
+    PermissionEntry, RateLimit, RelayedAddr, Timestamp, TokenBucket,
 };
 
 use super::counters::Traffic;
 use super::record::{Address, Allocation, Channel, Endpoint, Permission, User};
 use super::slab::{Links, NIL};
 use super::table::Table;
+use super::user_buckets::UserBuckets;
 
 impl Table {
     pub(super) fn apply(&mut self, now: Timestamp, action: &Action) -> Result<(), CommandError> {
@@ -128,15 +129,25 @@ impl Table {
             user.allocations += 1;
             if user.limit != limit {
                 (user.limit, user.bucket) = (limit, bucket);
+                self.with_shared(&limit, |shared| shared.empty(entry.user, &limit, now));
             }
             return slot;
         }
+        self.with_shared(&limit, |shared| shared.enter(entry.user, &limit, now));
         self.add_user(User {
             id: entry.user,
             allocations: 1,
             limit,
             bucket,
         })
+    }
+
+    fn with_shared(&self, limit: &RateLimit, change: impl FnOnce(&UserBuckets)) {
+        if let Some(shared) = &self.user_buckets
+            && !limit.is_unlimited()
+        {
+            change(shared);
+        }
     }
 
     fn leave_user(&mut self, slot: u32) {
@@ -386,7 +397,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_what_came_and_went() {
-        let mut table = Table::new(200, &mut Zeros);
+        let mut table = Table::new(200, None, &mut Zeros);
         for round in 0..1_000 {
             for entry in entries(round % 8, round / 100, round) {
                 assert_eq!(

@@ -15,7 +15,9 @@ mod prefix;
 mod record;
 mod slab;
 mod table;
+mod user_buckets;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::ops::Range;
@@ -31,6 +33,7 @@ use table::Table;
 
 pub use counters::{ForwardCounters, Traffic};
 pub use prefix::Prefix;
+pub use user_buckets::UserBuckets;
 
 /// What a [`Forwarder`] is made with.
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ pub struct ForwarderConfig {
     pub services: Vec<SocketAddr>,
     /// The relay's addresses and what stands for them outside.
     pub relay_map: Vec<RelayAddress>,
+    /// Users' token buckets, where lanes of several engines share them; those engines share a
+    /// [`UserLedger`](crate::server::UserLedger). Without, it has its own.
+    pub user_buckets: Option<Arc<UserBuckets>>,
 }
 
 /// Entries to relay by, and the counters of what was relayed.
@@ -64,7 +70,7 @@ impl Forwarder {
         let mut relay_map = config.relay_map;
         relay_map.retain(|own| own.external.is_some());
         Self {
-            table: Table::new(config.entries_max, entropy),
+            table: Table::new(config.entries_max, config.user_buckets, entropy),
             services,
             relay_map,
             transaction_ids: TransactionIds::new(entropy),
@@ -74,7 +80,7 @@ impl Forwarder {
 
     /// Carries a command out.
     ///
-    /// An allocation's limits start full. One that takes over a slot, a five-tuple or a relayed
+    /// An allocation's limits start empty. One that takes over a slot, a five-tuple or a relayed
     /// address ends what held it; revoking a relayed address ends all that hangs on it.
     ///
     /// # Errors
@@ -150,7 +156,11 @@ impl Forwarder {
         if !allocation.bucket.take(&allocation.limit, now, bytes) {
             return Err(DropReason::AllocationRate);
         }
-        if !user.bucket.take(&user.limit, now, bytes) {
+        let may = match &self.table.user_buckets {
+            Some(shared) => shared.take(user.id, &user.limit, now, bytes),
+            None => user.bucket.take(&user.limit, now, bytes),
+        };
+        if !may {
             allocation.bucket = before;
             return Err(DropReason::UserRate);
         }

@@ -5,6 +5,7 @@
 //!
 //! Bounded by `entries_max`, counting relayed addresses, permissions and channels together.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -16,10 +17,12 @@ use turnpike_types::{
 use super::index::{KeyHasher, forget, ip_bits};
 use super::record::{Address, Allocation, Channel, Endpoint, Permission, User};
 use super::slab::{NIL, Slab};
+use super::user_buckets::UserBuckets;
 
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) records: Records,
+    pub(super) user_buckets: Option<Arc<UserBuckets>>,
     by_five_tuple: HashTable<u32>,
     by_relayed: HashTable<u32>,
     permissions_by_client: HashTable<u32>,
@@ -32,7 +35,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(entries_max: usize, entropy: &mut impl Entropy) -> Self {
+    pub(super) fn new(
+        entries_max: usize,
+        user_buckets: Option<Arc<UserBuckets>>,
+        entropy: &mut impl Entropy,
+    ) -> Self {
         let entries_max = entries_max.min(ENTRIES_CEILING);
         let reserved = (entries_max / KINDS).min(RESERVED_MAX);
         let index = || HashTable::with_capacity(reserved);
@@ -45,6 +52,7 @@ impl Table {
                 channels: Slab::with_capacity(reserved),
                 users: Slab::with_capacity(0),
             },
+            user_buckets,
             by_five_tuple: index(),
             by_relayed: index(),
             permissions_by_client: index(),

@@ -1,5 +1,5 @@
-//! Users that hold allocations, named by small numbers and counted against their quota: here, or
-//! over all engines where a [`UserLedger`] is shared.
+//! Users that hold allocations, named by numbers and counted against their quota: here, or over all
+//! engines where a [`UserLedger`] is shared.
 //!
 //! A user is here while it has an allocation or a reservation and not a moment longer, so the table
 //! is bounded by the limit on allocations. A name is kept once, however many allocations it has.
@@ -46,6 +46,8 @@ pub enum UserKind {
 pub(super) struct Users {
     users: Slab<User>,
     index: HashTable<Place>,
+    /// Slots by the numbers that the ledger gave; without a ledger a number is a slot.
+    by_number: HashTable<u32>,
     hasher: RandomState,
     ledger: Option<Arc<dyn UserLedger>>,
 }
@@ -53,6 +55,7 @@ pub(super) struct Users {
 struct User {
     name: Box<str>,
     kind: UserKind,
+    number: UserId,
     holds: u32,
 }
 
@@ -78,6 +81,7 @@ impl Users {
         Self {
             users: Slab::new(),
             index: HashTable::with_capacity(capacity),
+            by_number: HashTable::with_capacity(ledger.as_ref().map_or(0, |_| capacity)),
             hasher,
             ledger,
         }
@@ -98,14 +102,13 @@ impl Users {
                     .get(place.slot)
                     .is_some_and(|user| user.identity() == *identity)
         };
-        self.index
-            .find(spread(hash), is_it)
-            .map(|place| UserId(place.slot))
+        let place = self.index.find(spread(hash), is_it)?;
+        self.users.get(place.slot).map(|user| user.number)
     }
 
     /// The name of a user that holds something.
     pub(super) fn name(&self, id: UserId) -> Option<&str> {
-        self.users.get(id.0).map(|user| &*user.name)
+        self.user(id).map(|user| &*user.name)
     }
 
     /// Counts `more` allocations or reservations; each is for one [`release`](Self::release).
@@ -121,21 +124,19 @@ impl Users {
         most: u32,
     ) -> Result<UserId, Refusal> {
         let known = self.find(identity);
-        let held = known
-            .and_then(|id| self.users.get(id.0))
-            .map_or(0, |user| user.holds);
-        let may = match &self.ledger {
-            Some(ledger) => ledger.try_hold(identity, more, most),
-            None => held.saturating_add(more) <= most,
+        let number = match &self.ledger {
+            Some(ledger) => Some(ledger.try_hold(identity, more, most)?),
+            None => {
+                let held = known.and_then(|id| self.user(id));
+                check(held.map_or(0, |user| user.holds), more, most)?;
+                known
+            }
         };
-        if !may {
-            return Err(Refusal::AllocationQuotaReached);
-        }
         let id = match known {
             Some(id) => id,
-            None => self.add(identity, more)?,
+            None => self.add(identity, number, more)?,
         };
-        if let Some(user) = self.users.get_mut(id.0) {
+        if let Some(user) = self.user_mut(id) {
             user.holds = user.holds.saturating_add(more);
         }
         Ok(id)
@@ -144,22 +145,30 @@ impl Users {
     /// Counts one more for a user that holds something already. `false`, and nothing counted, where
     /// that would be over `most`.
     pub(super) fn try_hold_more(&mut self, id: UserId, most: u32) -> bool {
-        let Some(user) = self.users.get_mut(id.0) else {
+        let Some(user) = self.user(id) else {
             return false;
         };
         let may = match &self.ledger {
-            Some(ledger) => ledger.try_hold(&user.identity(), 1, most),
-            None => user.holds < most,
+            Some(ledger) => ledger.try_hold(&user.identity(), 1, most).is_ok(),
+            None => check(user.holds, 1, most).is_ok(),
         };
-        user.holds = user.holds.saturating_add(u32::from(may));
+        if let Some(user) = self.user_mut(id) {
+            user.holds = user.holds.saturating_add(u32::from(may));
+        }
         may
     }
 
     /// Makes a user who holds nothing yet; `counted` is what the ledger takes back if that fails.
-    fn add(&mut self, identity: &Identity<'_>, counted: u32) -> Result<UserId, Refusal> {
+    fn add(
+        &mut self,
+        identity: &Identity<'_>,
+        number: Option<UserId>,
+        counted: u32,
+    ) -> Result<UserId, Refusal> {
         let user = User {
             name: identity.name.into(),
             kind: identity.kind,
+            number: UserId(0),
             holds: 0,
         };
         let hash = self.hash(identity);
@@ -173,12 +182,25 @@ impl Users {
             .insert_unique(spread(hash), Place { hash, slot }, |place| {
                 spread(place.hash)
             });
-        Ok(UserId(slot))
+        let id = number.unwrap_or(UserId(slot));
+        if let Some(user) = self.users.get_mut(slot) {
+            user.number = id;
+        }
+        if number.is_some() {
+            let (users, hasher) = (&self.users, &self.hasher);
+            let number = |slot: &u32| users.get(*slot).map_or(0, |user| user.number.0);
+            let hash = |slot: &u32| hasher.hash_one(number(slot));
+            self.by_number.insert_unique(hash(&slot), slot, hash);
+        }
+        Ok(id)
     }
 
     /// Counts one less, and forgets the user with the last.
     pub(super) fn release(&mut self, id: UserId) {
-        let Some(user) = self.users.get_mut(id.0) else {
+        let Some(slot) = self.slot(id) else {
+            return;
+        };
+        let Some(user) = self.users.get_mut(slot) else {
             return;
         };
         user.holds = user.holds.saturating_sub(1);
@@ -188,13 +210,19 @@ impl Users {
         if user.holds > 0 {
             return;
         }
-        let Some(user) = self.users.remove(id.0) else {
+        let numbered = self
+            .by_number
+            .find_entry(self.hasher.hash_one(id.0), |found| *found == slot);
+        if let Ok(entry) = numbered {
+            entry.remove();
+        }
+        let Some(user) = self.users.remove(slot) else {
             return;
         };
         let hash = self.hash(&user.identity());
         if let Ok(entry) = self
             .index
-            .find_entry(spread(hash), |place| place.slot == id.0)
+            .find_entry(spread(hash), |place| place.slot == slot)
         {
             entry.remove();
         }
@@ -202,9 +230,25 @@ impl Users {
 
     /// Whether this is the user of that number.
     pub(super) fn is(&self, id: UserId, identity: &Identity<'_>) -> bool {
-        self.users
-            .get(id.0)
+        self.user(id)
             .is_some_and(|user| user.identity() == *identity)
+    }
+
+    fn slot(&self, id: UserId) -> Option<u32> {
+        if self.ledger.is_none() {
+            return Some(id.0);
+        }
+        let is_it = |slot: &u32| self.users.get(*slot).is_some_and(|user| user.number == id);
+        let hash = self.hasher.hash_one(id.0);
+        self.by_number.find(hash, is_it).copied()
+    }
+
+    fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(self.slot(id)?)
+    }
+
+    fn user_mut(&mut self, id: UserId) -> Option<&mut User> {
+        self.users.get_mut(self.slot(id)?)
     }
 
     fn hash(&self, identity: &Identity<'_>) -> u32 {
@@ -218,6 +262,15 @@ impl User {
             kind: self.kind,
             name: &self.name,
         }
+    }
+}
+
+/// The quota where nobody else counts.
+fn check(held: u32, more: u32, most: u32) -> Result<(), Refusal> {
+    if held.saturating_add(more) <= most {
+        Ok(())
+    } else {
+        Err(Refusal::AllocationQuotaReached)
     }
 }
 

@@ -12,4 +12,5 @@ mod expiry;
 mod model;
 mod peer_to_client;
 mod rates;
+mod shared_rates;
 mod world;

@@ -307,7 +307,7 @@ impl Model {
     }
 }
 
-/// Sets a limit; a new or another one starts full.
+/// Sets a limit; a new or another one starts empty.
 fn renew<K: Ord>(
     entry: std::collections::btree_map::Entry<'_, K, (RateLimit, TokenBucket)>,
     limit: RateLimit,

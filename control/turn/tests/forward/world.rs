@@ -1,13 +1,14 @@
 //! A forwarder with one client on it, and the words to talk to it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use turnpike_sim::SeededEntropy;
 use turnpike_stun::{Class, Message, MessageBuilder, Method, TransactionId};
 use turnpike_turn::RelayAddress;
 use turnpike_turn::attribute::{Data, XorPeerAddress};
 use turnpike_turn::channel_data::ChannelData;
-use turnpike_turn::forward::{Forwarder, ForwarderConfig, ToClient, ToPeer, Verdict};
+use turnpike_turn::forward::{Forwarder, ForwarderConfig, ToClient, ToPeer, UserBuckets, Verdict};
 use turnpike_types::{
     Action, AllocationEntry, AllocationId, ChannelEntry, ChannelNumber, ClientAddr, CommandError,
     DropReason, Entry, FiveTuple, PeerAddr, PermissionEntry, PortRule, RateLimit, RelayedAddr,
@@ -36,10 +37,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn empty(entries_max: usize) -> Self {
+        Self::sharing(entries_max, None)
+    }
+
+    pub(crate) fn sharing(entries_max: usize, user_buckets: Option<Arc<UserBuckets>>) -> Self {
         let config = ForwarderConfig {
             entries_max,
             services: vec![addr(SERVICE), addr("0.0.0.0:50080")],
             relay_map: relay_map(),
+            user_buckets,
         };
         Self {
             forwarder: Forwarder::new(config, &mut SeededEntropy::new(7)),

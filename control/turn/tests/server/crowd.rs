@@ -43,6 +43,7 @@ pub(crate) fn gather(count: u32) -> Crowd {
         entries_max: 3 * count as usize,
         services: Vec::new(),
         relay_map: settings.relay_addresses.clone(),
+        user_buckets: None,
     };
     let forwarder = Forwarder::new(lane, &mut SeededEntropy::new(3));
     let now = turnpike_types::Timestamp::from_secs(1);

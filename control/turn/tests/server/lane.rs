@@ -20,6 +20,7 @@ fn lane(config: &Config, entries_max: usize) -> Forwarder {
         entries_max,
         services: config.services.clone(),
         relay_map: config.relay_addresses.clone(),
+        user_buckets: None,
     };
     Forwarder::new(settings, &mut SeededEntropy::new(5))
 }

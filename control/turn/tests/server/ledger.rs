@@ -5,38 +5,53 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use turnpike_turn::attribute::{EvenPort, ReservationToken};
-use turnpike_turn::server::{Config, Identity, ShardSlice, UserLedger, token_shard};
-use turnpike_types::CommandError;
+use turnpike_turn::server::{Config, Identity, Refusal, ShardSlice, UserLedger, token_shard};
+use turnpike_types::{Action, CommandError, Entry, UserId};
 
 use crate::support::{Client, World, build, config};
 
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<BTreeMap<String, u32>>);
+pub(crate) struct Ledger(Mutex<Holdings>);
+
+#[derive(Debug, Default)]
+struct Holdings {
+    users: BTreeMap<String, (u32, UserId)>,
+    /// How many numbers were ever given.
+    numbers: u32,
+}
 
 impl Ledger {
     pub(crate) fn total(&self) -> u32 {
-        self.0.lock().unwrap().values().sum()
+        let all = self.0.lock().unwrap();
+        all.users.values().map(|(held, _)| held).sum()
     }
 }
 
 impl UserLedger for Ledger {
-    fn try_hold(&self, user: &Identity<'_>, more: u32, most: u32) -> bool {
-        let mut held = self.0.lock().unwrap();
-        let held = held
-            .entry(format!("{:?} {}", user.kind, user.name))
-            .or_default();
-        let may = *held + more <= most;
-        *held += if may { more } else { 0 };
-        may
+    fn try_hold(&self, user: &Identity<'_>, more: u32, most: u32) -> Result<UserId, Refusal> {
+        let all = &mut *self.0.lock().unwrap();
+        let next = UserId(7_000_000 + 1_000 * all.numbers);
+        let (held, number) = all.users.get(&key(user)).copied().unwrap_or((0, next));
+        if held + more > most {
+            return Err(Refusal::AllocationQuotaReached);
+        }
+        all.numbers += u32::from(held == 0);
+        all.users.insert(key(user), (held + more, number));
+        Ok(number)
     }
 
     fn release(&self, user: &Identity<'_>) {
-        let mut held = self.0.lock().unwrap();
-        let held = held
-            .get_mut(&format!("{:?} {}", user.kind, user.name))
-            .unwrap();
+        let all = &mut *self.0.lock().unwrap();
+        let (held, _) = all.users.get_mut(&key(user)).unwrap();
         *held = held.checked_sub(1).unwrap();
+        if *held == 0 {
+            all.users.remove(&key(user));
+        }
     }
+}
+
+fn key(user: &Identity<'_>) -> String {
+    format!("{:?} {}", user.kind, user.name)
 }
 
 fn shard_config(index: u16, ledger: &Arc<Ledger>) -> Config {
@@ -65,6 +80,28 @@ fn quota_counts_over_both_engines_and_is_free_again_after_the_revoke() {
     assert_eq!(clients[0].refresh(&mut one, Some(0)).code(), 0);
     assert_eq!(clients[3].allocate(&mut other).code(), 0);
     assert_eq!(ledger.total(), 4);
+}
+
+#[test]
+fn lanes_of_both_engines_know_a_user_by_the_ledger_s_number() {
+    let (_, [mut one, mut other]) = two_shards();
+    let number_of = |world: &mut World, client, user| {
+        let response = Client::new(client, user).allocate(world);
+        assert!(response.is_success());
+        let installed = world.take_actions().into_iter().find_map(|it| match it {
+            Action::Install(Entry::Allocation(entry)) => Some(entry.user),
+            _ => None,
+        });
+        let number = installed.unwrap();
+        assert_eq!(world.server.username(number), Some(user));
+        number
+    };
+    let alice = number_of(&mut one, 0, "alice");
+    let bob = number_of(&mut other, 1, "bob");
+    assert_eq!(number_of(&mut other, 2, "alice"), alice);
+    assert_eq!(number_of(&mut one, 3, "bob"), bob);
+    assert_ne!(alice, bob);
+    assert_eq!(one.server.username(UserId(0)), None);
 }
 
 #[test]

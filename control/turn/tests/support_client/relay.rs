@@ -53,6 +53,7 @@ impl Relay {
             entries_max: 1_000,
             services: config.services.clone(),
             relay_map: relay_addresses.clone(),
+            user_buckets: None,
         };
         Self {
             forwarder: Forwarder::new(forwarder, &mut entropy),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use turnpike_sim::{Executor, HostId, Outcome, SeededEntropy, World};
 use turnpike_stun::{ErrorCode, Message};
-use turnpike_turn::forward::{Forwarder, ForwarderConfig};
+use turnpike_turn::forward::{Forwarder, ForwarderConfig, UserBuckets};
 use turnpike_turn::server::{Output, Server, TRANSMIT_MAX, UserLedger};
 use turnpike_turn::{RelayAddress, advertised_ip};
 use turnpike_types::{Action, Command, FiveTuple, Timestamp};
@@ -57,7 +57,8 @@ impl Relay {
     pub(crate) fn new(plan: &Plan, host: HostId, dice: &mut SeededEntropy) -> Self {
         let mut config = plan.config();
         let is_shared = plan.limits.allocations_per_user.is_multiple_of(2);
-        let ledger = is_shared.then(Arc::<Ledger>::default);
+        let users = plan.limits.allocations;
+        let ledger = is_shared.then(|| Arc::new(Ledger::new(users)));
         config.ledger = ledger.clone().map(|ledger| ledger as Arc<dyn UserLedger>);
         let mut server = Server::new(config, dice.fork(), Timestamp::ZERO).unwrap();
         server.set_wall_clock(Timestamp::ZERO, UNIX_START);
@@ -65,6 +66,7 @@ impl Relay {
             entries_max: 4_096,
             services: plan::services(),
             relay_map: plan.relay.clone(),
+            user_buckets: is_shared.then(|| Arc::new(UserBuckets::new(users))),
         };
         Self {
             host,

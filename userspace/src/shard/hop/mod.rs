@@ -225,3 +225,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
