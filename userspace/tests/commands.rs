@@ -46,6 +46,15 @@ fn check_says_what_a_configuration_means() {
     assert_eq!(answer["listen"][0]["transport"], "tls");
     assert_eq!(answer["listen"][0]["address"], "127.0.0.1:5349");
     assert_eq!(answer["metrics"]["address"], "127.0.0.1:9641");
+    assert!(answer["warnings"].is_array());
+    let lifetimes = "[limits]\nlifetime = \"2h\"\nlifetime_max = \"1h\"\n";
+    fs::write(folder.path().join("t.toml"), format!("{CONFIG}{lifetimes}")).unwrap();
+    let (status, text, _) = turnpike(&folder, &["check", "t.toml"]);
+    assert_eq!(status, Some(0));
+    assert!(
+        text.contains("  warning     limits.lifetime is longer"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -62,7 +71,65 @@ fn check_refuses_a_certificate_that_cannot_be_read() {
     assert_eq!((status, stderr.as_str()), (Some(1), ""));
     let answer: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(answer["valid"], false);
-    assert_eq!(answer["error"]["line"], Value::Null);
+    assert_eq!(answer["error"]["line"], 6);
+}
+
+#[test]
+fn check_says_where_what_this_host_refuses_stands() {
+    let folder = with_certificate();
+    for (one, other, place) in [
+        (
+            "addresses = [\"127.0.0.1\"]",
+            "addresses = [\"127.0.0.1\", \"192.0.2.99\"]",
+            "8:27",
+        ),
+        (
+            "address = \"127.0.0.1:9641\"",
+            "address = \"192.0.2.99:9641\"",
+            "12:11",
+        ),
+        (
+            "tls\"\naddress = \"127.0.0.1",
+            "udp\"\naddress = \"192.0.2.99:1",
+            "3:11",
+        ),
+        (
+            "tls\"\naddress = \"127.0.0.1",
+            "udp\"\naddress = \"2001:db8::2:3478",
+            "3:11",
+        ),
+        ("turnpike.db", "nowhere/turnpike.db", "10:12"),
+    ] {
+        let text = CONFIG.replace(one, other);
+        assert_ne!(text, CONFIG, "{one}");
+        fs::write(folder.path().join("t.toml"), text).unwrap();
+        let (status, _, stderr) = turnpike(&folder, &["check", "t.toml"]);
+        assert_eq!(status, Some(1), "{other}");
+        assert!(
+            stderr.contains(&format!("t.toml:{place}: ")),
+            "{other}\n{stderr}"
+        );
+    }
+}
+
+#[test]
+fn check_refuses_a_database_that_run_could_not_use() {
+    let folder = with_certificate();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("turnpike.db"), "alice:hunter2\n".repeat(100)).unwrap();
+    let (status, _, stderr) = turnpike(&folder, &["check", "t.toml"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("not a SQLite database"), "{stderr}");
+    let elsewhere = CONFIG.replace("turnpike.db", "nowhere/turnpike.db");
+    fs::write(file("t.toml"), elsewhere).unwrap();
+    let (status, _, stderr) = turnpike(&folder, &["check", "t.toml"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("there is no folder nowhere"), "{stderr}");
+    fs::write(file("t.toml"), CONFIG).unwrap();
+    fs::write(file("turnpike.db"), "").unwrap();
+    let (status, text, _) = turnpike(&folder, &["check", "t.toml"]);
+    assert_eq!(status, Some(0));
+    assert!(text.contains("turnpike.db, empty"), "{text}");
 }
 
 #[test]

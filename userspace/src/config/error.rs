@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::{find, line, words};
+
 /// Why a configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -19,12 +21,9 @@ struct Place {
     column: usize,
     text: String,
     width: usize,
-    /// The line may hold a password or a shared secret, and what is said here ends in logs.
-    is_secret: bool,
+    /// Otherwise it may hold a password or a shared secret.
+    is_shown: bool,
 }
-
-/// A word that is no more than this many edits from a known one is taken for a slip of the hand.
-const NEAR_EDITS_MAX: usize = 3;
 
 impl ConfigError {
     pub(super) fn new(message: impl Into<String>) -> Self {
@@ -44,14 +43,35 @@ impl ConfigError {
     }
 
     pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
-        let message = nearest_key(error.message())
-            .or_else(|| missing_key(error.message()))
-            .or_else(|| without_value(error.message()))
-            .unwrap_or_else(|| error.message().to_owned());
+        if let Some((key, span)) = line::coturn_key(text) {
+            let message = format!(
+                "`{key}` is a key of coturn's turnserver.conf; turnpike reads TOML with keys of \
+                 its own, see docs/configuration.md and `turnpike config example`"
+            );
+            return Self::at(text, span, message);
+        }
+        let message = words::of_toml(text, error);
         match error.span() {
             Some(span) => Self::at(text, span, message),
             None => Self::new(message),
         }
+    }
+
+    /// A refusal of what stands in a file that was read: `key` is `section.key`, and its value is
+    /// one of `values`, if there are any. Without a place where that is not found.
+    pub(crate) fn of_key(
+        file: &Path,
+        key: &str,
+        values: &[String],
+        message: impl Into<String>,
+    ) -> Self {
+        let path: Vec<&str> = key.split('.').collect();
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let refusal = match find::value(&text, &path, values) {
+            Some(span) => Self::at(&text, span, message),
+            None => Self::new(message),
+        };
+        refusal.in_file(file)
     }
 
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
@@ -89,7 +109,7 @@ impl fmt::Display for ConfigError {
             write!(f, "{}:", file.display())?;
         }
         match &self.place {
-            Some(place) if place.is_secret => {
+            Some(place) if !place.is_shown => {
                 write!(f, "{}:{}: {}", place.line, place.column, self.message)
             }
             Some(place) => {
@@ -137,63 +157,7 @@ impl Place {
             column,
             text: line.to_owned(),
             width: marked.max(1),
-            is_secret: ends_in_auth(through_line),
+            is_shown: line::may_be_shown(through_line),
         }
     }
-}
-
-/// Whether the last line belongs to `[auth]`, in whatever way that is written; rather once too
-/// often, for a text that is not TOML has to be judged too.
-fn ends_in_auth(text: &str) -> bool {
-    text.lines()
-        .map(str::trim_start)
-        .fold(false, |before, line| {
-            let is_header = line.starts_with('[');
-            let begins = line.trim_start_matches(['[', ' ', '\t', '"', '\'']);
-            begins.starts_with("auth") || (before && !is_header)
-        })
-}
-
-/// Rewrites serde's "invalid type: string "x", expected a sequence": the value may be a secret.
-fn without_value(message: &str) -> Option<String> {
-    let (_, expected) = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "))?
-        .rsplit_once(", expected ")?;
-    let expected = match expected {
-        "u16" => format!("a whole number from 0 to {}", u16::MAX),
-        "u32" => format!("a whole number from 0 to {}", u32::MAX),
-        other => other.to_owned(),
-    };
-    Some(format!("another value is needed: {expected}"))
-}
-
-/// Rewrites serde's "missing field `x`".
-fn missing_key(message: &str) -> Option<String> {
-    let key = message.strip_prefix("missing field ")?;
-    Some(format!("the key {key} is missing"))
-}
-
-/// Rewrites serde's "unknown field `x`, expected one of `a`, `b`" into a suggestion.
-fn nearest_key(message: &str) -> Option<String> {
-    let mut quoted = message
-        .strip_prefix("unknown field ")?
-        .split('`')
-        .skip(1)
-        .step_by(2);
-    let unknown = quoted.next()?;
-    let known: Vec<&str> = quoted.collect();
-    Some(match nearest(unknown, &known) {
-        Some(key) => format!("unknown key `{unknown}`; did you mean `{key}`?"),
-        None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
-    })
-}
-
-/// The known word that an unknown one is a slip of the hand from, if any.
-pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distances = known
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(unknown, word), *word));
-    let (edits, word) = distances.min()?;
-    (edits <= NEAR_EDITS_MAX && edits < word.len()).then_some(word)
 }

@@ -9,6 +9,8 @@
 mod at;
 mod error;
 mod example;
+mod find;
+mod line;
 #[cfg(test)]
 mod page;
 mod raw;
@@ -16,6 +18,7 @@ mod rules;
 mod schema;
 mod units;
 mod value;
+mod words;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -30,6 +33,7 @@ pub use error::ConfigError;
 pub use example::example;
 pub use schema::schema;
 pub use value::Secret;
+pub(crate) use value::with_brackets;
 
 /// The port that STUN and TURN are registered for.
 pub const TURN_PORT: u16 = 3_478;

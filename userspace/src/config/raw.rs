@@ -26,7 +26,8 @@ pub(super) struct Raw {
     /// Lets clients in without credentials: an open relay. Quotas then count by client address.
     #[schemars(extend("default" = false))]
     pub(super) anonymous: Option<At<bool>>,
-    /// One section a listener. Without any, every address of the host is listened on.
+    /// One section a listener. Without any, every address that the host has at the start is listened
+    /// on.
     #[schemars(length(max = 64))]
     pub(super) listen: Vec<Listen>,
     /// The certificate of the listeners with transport "tls", which need one.
@@ -55,8 +56,9 @@ pub(super) struct Listen {
     /// port; TCP and TLS may not.
     #[schemars(example = &"udp")]
     pub(super) transport: At<TransportText>,
-    /// Where clients send to. A wildcard stands for each address of its family. Without a port it
-    /// is 3478, and 5349 for "tls".
+    /// Where clients send to. A wildcard stands for each address of its family that the host has at
+    /// the start; one that comes later is not listened on until the next start. Without a port it is
+    /// 3478, and 5349 for "tls".
     #[schemars(example = &"0.0.0.0:3478", example = &"[2001:db8::1]:3478")]
     pub(super) address: At<ListenText>,
 }
@@ -85,7 +87,8 @@ pub(super) struct Relay {
     // Keys are addresses of this host; they are checked in `rules`, where the text is at hand.
     #[schemars(extend("examples" = [{ "192.0.2.1": "198.51.100.7" }]))]
     pub(super) external: BTreeMap<At<String>, At<IpText>>,
-    /// Relayed ports, from 1024. Keep them out of net.ipv4.ip_local_port_range.
+    /// Relayed ports, from 1024, at least two a shard. Keep them out of
+    /// net.ipv4.ip_local_port_range, or in net.ipv4.ip_local_reserved_ports.
     #[schemars(extend("default" = "49152-65535"))]
     pub(super) ports: Option<At<PortsText>>,
     /// Whether clients may bind channel numbers from 0x5000 to 0x7FFF too. RFC 8656 took them back;

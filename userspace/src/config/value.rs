@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 use turnpike_types::Transport;
 
-use super::error::nearest;
+use super::words::nearest;
 use super::{LogFormat, TURN_PORT, TURNS_PORT, units};
 
 /// A password or shared secret; never printed.
@@ -140,15 +140,26 @@ fn listen(text: &str) -> Result<ListenAddress, String> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| match text.parse::<IpAddr>() {
-        Ok(ip) => format!(
-            "`{text}` lacks a port; write \"{}\"",
-            SocketAddr::new(ip, 9_641)
-        ),
-        Err(_) => format!(
-            "`{text}` is not an address; write \"192.0.2.1:3478\" or \"[2001:db8::1]:3478\""
-        ),
-    })
+    text.parse()
+        .map_err(|_| match (with_brackets(text), text.parse::<IpAddr>()) {
+            (Some(meant), _) => format!("`{text}` lacks the brackets; write \"{meant}\""),
+            (None, Ok(ip)) => format!(
+                "`{text}` lacks a port; write \"{}\"",
+                SocketAddr::new(ip, 9_641)
+            ),
+            (None, Err(_)) => format!(
+                "`{text}` is not an address; write \"192.0.2.1:3478\" or \"[2001:db8::1]:3478\""
+            ),
+        })
+}
+
+/// What `fd00::2:3478` was perhaps meant to be: the end of an IPv6 address taken for a port.
+pub(crate) fn with_brackets(text: &str) -> Option<SocketAddr> {
+    const PORT_MIN: u16 = 100;
+    let (ip, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port >= PORT_MIN)?;
+    let ip: Ipv6Addr = ip.parse().ok()?;
+    Some(SocketAddr::new(ip.into(), port))
 }
 
 fn ip(text: &str) -> Result<IpAddr, String> {
@@ -225,6 +236,9 @@ fn path(text: &str) -> Result<PathBuf, String> {
     }
     if text.contains("://") {
         return Err("the path of a file is needed, not a URL".to_owned());
+    }
+    if text.contains("-----BEGIN") {
+        return Err("the path of a file is needed, not what is in it".to_owned());
     }
     Ok(PathBuf::from(text))
 }

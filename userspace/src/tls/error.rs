@@ -60,6 +60,24 @@ pub enum TlsError {
     Keep(StateError),
 }
 
+impl TlsError {
+    /// The file at fault, where there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::TooLong(path)
+            | Self::BadPem { path, .. }
+            | Self::NoCertificate(path)
+            | Self::NoKey(path)
+            | Self::Encrypted(path)
+            | Self::BadCertificate { path, .. }
+            | Self::BadKey { path, .. }
+            | Self::Mismatch { key: path, .. } => Some(path),
+            Self::Setup(_) | Self::Make(_) | Self::Keep(_) => None,
+        }
+    }
+}
+
 impl std::error::Error for TlsError {}
 
 impl From<rcgen::Error> for TlsError {

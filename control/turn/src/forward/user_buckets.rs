@@ -26,7 +26,7 @@ struct Place {
 }
 
 impl UserBuckets {
-    /// Makes buckets for so many users, up to the next power of two and at most [`USERS_MAX`].
+    /// Makes buckets for so many users, up to the next power of two and at most `USERS_MAX`.
     #[must_use]
     pub fn new(users: usize) -> Self {
         let place = |_| Place {

@@ -2,6 +2,7 @@
 
 mod files;
 mod report;
+mod warnings;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use self::report::Report;
+use self::warnings::Kernel;
 use super::Failure;
 use crate::config::{Config, ConfigError, TURN_PORT};
 use crate::host::Host;
@@ -28,7 +30,8 @@ pub(super) struct Args {
 pub(super) const LONG_ABOUT: &str = "Say whether a configuration file is good, without starting \
     anything, and what it means on this host.\n\n\
     A mistake is shown with its line, its column and what to write instead; exit status 1. So is \
-    a certificate or a database that is named but cannot be read.";
+    a certificate or a database that is named but cannot be used, or an address that this host does \
+    not have. A line that begins with `warning` says what may be regretted; exit status 0.";
 
 pub(super) const EXAMPLES: &str = "Examples:\n  \
     turnpike check turnpike.toml\n  \
@@ -51,14 +54,22 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// Reads the file and all that it needs of this host.
 fn look(file: &Path) -> Result<Report, Failure> {
     let config = Config::read(file)?;
-    let plan = Plan::new(config, &Host::look()?, TURN_PORT)?;
+    let plan = Plan::new(config, &Host::look()?, TURN_PORT).map_err(|error| {
+        let message = error.to_string();
+        match error.key() {
+            Some((key, values)) => ConfigError::of_key(file, key, &values, message).into(),
+            None => Failure::from(message),
+        }
+    })?;
     plan.engine(&[], None)?.check()?;
-    let certificate = files::certificate(&plan.config)?;
-    let database = files::database(&plan.config)?;
+    let certificate = files::certificate(file, &plan.config)?;
+    let database = files::database(&plan.config)
+        .map_err(|error| ConfigError::of_key(file, "auth.database", &[], error.to_string()))?;
     Ok(Report {
         file: file.to_owned(),
         certificate,
         database,
+        warnings: warnings::of(&plan, &Kernel::look()),
         plan,
     })
 }

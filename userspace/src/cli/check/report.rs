@@ -13,6 +13,7 @@ pub(super) struct Report {
     pub(super) plan: Plan,
     pub(super) certificate: Option<String>,
     pub(super) database: Option<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Report {
@@ -50,10 +51,11 @@ impl Report {
         if let Some(database) = &self.database {
             writeln!(out, "  database    {database}")?;
         }
-        match config.metrics {
-            Some(metrics) => writeln!(out, "  metrics on  http://{}/metrics", metrics.address),
-            None => Ok(()),
+        if let Some(metrics) = config.metrics {
+            writeln!(out, "  metrics on  http://{}/metrics", metrics.address)?;
         }
+        let mut warnings = self.warnings.iter();
+        warnings.try_for_each(|it| writeln!(out, "  warning     {it}"))
     }
 
     fn clients(&self) -> String {
@@ -100,6 +102,7 @@ impl Report {
                 "database": config.auth.database,
                 "database_status": self.database,
             },
+            "warnings": self.warnings,
             "metrics": config.metrics.map(|it| json!({ "address": it.address })),
         })
     }

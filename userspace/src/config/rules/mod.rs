@@ -31,11 +31,12 @@ pub(super) fn check(text: &str, raw: Raw) -> Result<Config, ConfigError> {
 fn build(raw: Raw) -> Result<Config, Refusal> {
     let listen = listen::listeners(raw.listen, raw.tls.is_some())?;
     let metrics = raw.metrics;
+    let runtime = runtime(raw.runtime)?;
     Ok(Config {
         realm: realm(raw.realm)?,
         auth: auth::credentials(raw.auth, raw.anonymous.as_ref())?,
         anonymous: raw.anonymous.is_some_and(At::into_inner),
-        relay: relay::addresses(raw.relay, &listen)?,
+        relay: relay::addresses(raw.relay, &listen, runtime.shards)?,
         tls: raw.tls.map(listen::certificate),
         metrics: metrics.map(|it| listen::metrics(it, &listen)).transpose()?,
         listen,
@@ -45,7 +46,7 @@ fn build(raw: Raw) -> Result<Config, Refusal> {
             min_port: raw.peers.min_port,
         },
         limits: limits::limits(raw.limits)?,
-        runtime: runtime(raw.runtime)?,
+        runtime,
         log: LogConfig {
             format: raw.log.format.map_or_else(Default::default, |it| it.0),
             clients: raw.log.clients,

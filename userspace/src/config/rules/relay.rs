@@ -1,20 +1,24 @@
 //! `[relay]`: where relayed transport addresses come from.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use turnpike_turn::RelayAddress;
 use turnpike_types::Transport;
 
 use super::super::at::At;
-use super::super::value::IpText;
+use super::super::value::{IpText, PortsText};
 use super::super::{ListenConfig, RELAY_PORTS, RelayConfig, raw};
 use super::{Refusal, refuse};
 
 const RELAY_ADDRESSES_MAX: usize = 64;
+/// A call between two clients of one shard takes two.
+const PORTS_PER_SHARD: usize = 2;
 
 pub(super) fn addresses(
     relay: raw::Relay,
     listen: &[ListenConfig],
+    shards: Option<u16>,
 ) -> Result<RelayConfig, Refusal> {
     let mut addresses: Vec<RelayAddress> = Vec::new();
     for address in relay.addresses {
@@ -37,7 +41,20 @@ pub(super) fn addresses(
     for (inside, outside) in relay.external {
         set_external(&mut addresses, &inside, outside)?;
     }
-    let (ports_span, ports) = match relay.ports {
+    let ports = ports(relay.ports, listen, shards)?;
+    Ok(RelayConfig {
+        addresses,
+        ports,
+        legacy_channels: relay.legacy_channels,
+    })
+}
+
+fn ports(
+    ports: Option<At<PortsText>>,
+    listen: &[ListenConfig],
+    shards: Option<u16>,
+) -> Result<RangeInclusive<u16>, Refusal> {
+    let (span, ports) = match ports {
         Some(ports) => (Some(ports.span()), ports.into_inner().0),
         None => (None, RELAY_PORTS),
     };
@@ -50,13 +67,20 @@ pub(super) fn addresses(
             "the relayed ports hold the listener's own port {}",
             listener.address.port()
         );
-        return Err((ports_span, message));
+        return Err((span, message));
     }
-    Ok(RelayConfig {
-        addresses,
-        ports,
-        legacy_channels: relay.legacy_channels,
-    })
+    // Without a number of shards there are as many as the ports are enough for.
+    let shards = shards.unwrap_or(1);
+    let needed = usize::from(shards) * PORTS_PER_SHARD;
+    if ports.len() < needed {
+        let message = format!(
+            "{} relayed port(s) are too few: {shards} shard(s) need {PORTS_PER_SHARD} each; widen \
+             the range, or set [runtime] shards lower",
+            ports.len()
+        );
+        return Err((span, message));
+    }
+    Ok(ports)
 }
 
 fn set_external(

@@ -84,3 +84,17 @@ fn metrics_on_the_port_of_a_stream_listener_are_refused() {
     assert!(with("udp").is_ok());
     assert_eq!(with("tcp").unwrap_err().line_column(), Some((6, 11)));
 }
+
+#[test]
+fn address_that_lacks_its_brackets_is_written_with_them() {
+    let tcp = |address| Config::parse(&format!("anonymous = true\n{}", listen("tcp", address)));
+    let metrics = "anonymous = true\n[metrics]\naddress = \"fd00::2:9641\"";
+    for (error, meant) in [
+        (tcp("fd00::2:53478").unwrap_err(), "\"[fd00::2]:53478\""),
+        (Config::parse(metrics).unwrap_err(), "\"[fd00::2]:9641\""),
+    ] {
+        assert!(error.message().ends_with(meant), "{error}");
+    }
+    // Whether the end is a port, only the host can say.
+    assert_eq!(tcp("fd00::2:3478").unwrap().listen[0].address.port(), 3_478);
+}

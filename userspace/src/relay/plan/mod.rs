@@ -10,7 +10,7 @@ use turnpike_turn::server::{
 };
 use turnpike_types::ServerAddr;
 
-use crate::config::{Config, LimitsConfig, ListenConfig, TURNS_PORT};
+use crate::config::{self, Config, LimitsConfig, ListenConfig, MetricsConfig, TURNS_PORT};
 use crate::database::StoredCredentials;
 use crate::host::Host;
 use crate::shard::{Places, StreamLimits};
@@ -47,12 +47,37 @@ pub enum PlanError {
          NAT, [relay] addresses are the inside ones and external = {{ .. }} names the outside"
     )]
     NotOurs(IpAddr),
+    /// A listener is not on an address of the host.
+    #[error("{}", foreign_listener(.0))]
+    ForeignListener(ListenConfig),
+    /// Metrics are not on an address of the host.
+    #[error(
+        "metrics address {0} is not an address of this host, which `ip address` lists; \"0.0.0.0\" \
+         stands for each of them, \"127.0.0.1\" is for programs of this host alone"
+    )]
+    ForeignMetrics(SocketAddr),
     /// A user name or password that RFC 8265 forbids.
     #[error("user `{0}`: the name or the password has characters that are not allowed (RFC 8265)")]
     Forbidden(String),
     /// The engine does not take a user or a secret.
     #[error("[auth]: {0}")]
     Credential(#[from] CredentialError),
+}
+
+impl PlanError {
+    /// The key of the configuration that is at fault, and what its value may be written as.
+    pub(crate) fn key(&self) -> Option<(&'static str, Vec<String>)> {
+        match self {
+            Self::NotOurs(ip) => Some(("relay.addresses", vec![ip.to_string()])),
+            Self::ForeignListener(listener) => {
+                let address = listener.address;
+                let written = vec![address.to_string(), address.ip().to_string()];
+                Some(("listen.address", written))
+            }
+            Self::ForeignMetrics(address) => Some(("metrics.address", vec![address.to_string()])),
+            Self::NoAddress(_) | Self::Forbidden(_) | Self::Credential(_) => None,
+        }
+    }
 }
 
 impl Plan {
@@ -69,12 +94,7 @@ impl Plan {
         if relay.is_empty() {
             return Err(PlanError::NoAddress("relay from"));
         }
-        let foreign = relay
-            .iter()
-            .find(|own| UdpSocket::bind((own.ip, 0)).is_err());
-        if let Some(foreign) = foreign {
-            return Err(PlanError::NotOurs(foreign.ip));
-        }
+        refuse_foreign(&listen, &relay, config.metrics)?;
         Ok(Self {
             listen,
             relay,
@@ -246,6 +266,47 @@ fn listen_addresses(config: &Config, host: &Host, port: u16) -> Vec<ListenConfig
     listeners
 }
 
+/// Asks the kernel, which knows of more than the interfaces list: 127.0.0.0/8, or a sysctl that
+/// allows them all.
+fn is_ours(mut address: SocketAddr) -> bool {
+    address.set_port(0);
+    address.ip().is_unspecified() || UdpSocket::bind(address).is_ok()
+}
+
+fn refuse_foreign(
+    listen: &[ListenConfig],
+    relay: &[RelayAddress],
+    metrics: Option<MetricsConfig>,
+) -> Result<(), PlanError> {
+    if let Some(own) = relay.iter().find(|it| !is_ours((it.ip, 0).into())) {
+        return Err(PlanError::NotOurs(own.ip));
+    }
+    if let Some(listener) = listen.iter().find(|it| !is_ours(it.address)) {
+        return Err(PlanError::ForeignListener(*listener));
+    }
+    match metrics {
+        Some(metrics) if !is_ours(metrics.address) => {
+            Err(PlanError::ForeignMetrics(metrics.address))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn foreign_listener(listener: &ListenConfig) -> String {
+    let ListenConfig { transport, address } = listener;
+    let ip = address.ip();
+    match config::with_brackets(&ip.to_string()) {
+        Some(meant) => format!(
+            "listener {transport} {address}: {ip} is not an address of this host; if its end is \
+             the port, write \"{meant}\""
+        ),
+        None => format!(
+            "listener {transport} {address}: {ip} is not an address of this host, which \
+             `ip address` lists; behind a NAT, listen on the inside address"
+        ),
+    }
+}
+
 fn relay_addresses(config: &Config, host: &Host) -> Vec<RelayAddress> {
     if !config.relay.addresses.is_empty() {
         return config.relay.addresses.clone();
@@ -292,122 +353,4 @@ fn engine_limits(limits: &LimitsConfig) -> server::Limits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(text: &str) -> Result<Plan, PlanError> {
-        Plan::new(Config::parse(text).unwrap(), &Host::look().unwrap(), 3_478)
-    }
-
-    #[test]
-    fn wildcard_listens_on_each_address_of_its_family() {
-        let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:4000\"\n\
-                    [[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"";
-        let plan = plan(text).unwrap();
-        let loopback: SocketAddr = "127.0.0.1:4000".parse().unwrap();
-        assert_eq!(
-            plan.listen
-                .iter()
-                .filter(|it| it.address == loopback)
-                .count(),
-            1
-        );
-        assert!(
-            plan.listen
-                .iter()
-                .all(|it| it.address.is_ipv4() && !it.address.ip().is_unspecified())
-        );
-    }
-
-    #[test]
-    fn relay_address_of_another_host_is_refused_by_name() {
-        let refused = plan("anonymous = true\n[relay]\naddresses = [\"192.0.2.1\"]").unwrap_err();
-        assert!(refused.to_string().contains("192.0.2.1"), "{refused}");
-    }
-
-    #[test]
-    fn limits_and_users_reach_the_engine() {
-        let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]\n\
-                    [limits]\nallocations = 7\nallocations_per_user = 3\n[peers]\nmin_port = 1";
-        let plan = plan(text).unwrap();
-        let listener = ServerAddr(plan.listen[0].address);
-        let engine = plan.engine(&[listener], Some(("guest", "g"))).unwrap();
-        assert_eq!(engine.check(), Ok(()));
-        assert_eq!(
-            (
-                engine.limits.allocations,
-                engine.limits.allocations_per_user
-            ),
-            (7, 3)
-        );
-        assert_eq!(
-            (engine.credentials.users(), engine.credentials.secrets()),
-            (2, 1)
-        );
-        assert_eq!(engine.peers.min_port, 1);
-        assert_eq!(engine.services, [listener.0]);
-    }
-
-    #[test]
-    fn metrics_are_a_service_on_each_address_that_serves_them() {
-        let text = "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:4000\"\n\
-                    [relay]\naddresses = [\"127.0.0.1\", \"::1\"]";
-        let mut plan = plan(text).unwrap();
-        let listener = ServerAddr(plan.listen[0].address);
-        for (metrics, expected) in [
-            ("192.0.2.9:9641", vec!["192.0.2.9:9641"]),
-            ("[::]:9641", vec!["127.0.0.1:9641", "[::1]:9641"]),
-        ] {
-            let address = metrics.parse().unwrap();
-            plan.config.metrics = Some(crate::config::MetricsConfig { address });
-            let engine = plan.engine(&[listener], None).unwrap();
-            let expected: Vec<SocketAddr> = expected.iter().map(|it| it.parse().unwrap()).collect();
-            assert_eq!(engine.services, [&[listener.0], &expected[..]].concat());
-        }
-    }
-
-    #[test]
-    fn stored_users_reach_the_engine_and_the_configuration_wins() {
-        let text = "realm = \"r\"\n[auth]\nusers = { alice = \"a\" }\nsecrets = [\"s\"]";
-        let mut plan = plan(text).unwrap();
-        for name in ["alice", "bob"] {
-            let keys = UserKeys::of_password(name, "r", "stored").unwrap();
-            let keys = UserKeys {
-                sha256: None,
-                ..keys
-            };
-            plan.stored.users.insert(name.to_owned(), keys);
-        }
-        plan.stored.secrets.push(crate::config::Secret::new("t"));
-        let credentials = plan.engine(&[], None).unwrap().credentials;
-        assert_eq!((credentials.users(), credentials.secrets()), (2, 2));
-        assert!(!credentials.offers_sha256());
-        plan.stored.users.remove("bob");
-        // The configuration's alice has a key that the stored one lacks.
-        assert!(plan.engine(&[], None).unwrap().credentials.offers_sha256());
-    }
-
-    #[test]
-    fn shards_are_as_asked_or_configured_and_never_more_than_pairs_of_ports() {
-        let mut plan = plan("anonymous = true\n[relay]\nports = \"50000-50007\"").unwrap();
-        plan.config.limits.allocations = Some(7);
-        assert!(plan.shards(None) >= 1);
-        plan.config.runtime.shards = Some(2);
-        assert_eq!(
-            [None, Some(3), Some(0), Some(9)].map(|it| plan.shards(it)),
-            [2, 3, 1, 4]
-        );
-        assert_eq!((plan.entries_max(1), plan.entries_max(2)), (7 * 16, 4 * 16));
-        let engine = plan.engine(&[], None).unwrap();
-        let shard = ShardSlice { index: 1, count: 2 };
-        let own = share(&engine, shard);
-        assert_eq!((own.shard, own.limits.allocations), (shard, 4));
-    }
-
-    #[test]
-    fn password_with_a_control_character_is_refused_by_user() {
-        let plan = plan("[auth]\nusers = { alice = \"a\\u0007b\" }").unwrap();
-        let refused = plan.engine(&[], None).unwrap_err();
-        assert!(matches!(refused, PlanError::Forbidden(name) if name == "alice"));
-    }
-}
+mod tests;
