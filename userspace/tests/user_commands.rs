@@ -202,13 +202,13 @@ fn default_database_is_in_the_state_folder_which_is_made() {
         ("XDG_STATE_HOME", "three", "three/turnpike/turnpike.db"),
         ("HOME", "four", "four/.local/state/turnpike/turnpike.db"),
     ] {
-        let listed = Command::new(env!("CARGO_BIN_EXE_turnpike"))
-            .args(["user", "list"])
+        let added = Command::new(env!("CARGO_BIN_EXE_turnpike"))
+            .args(["user", "add", "alice", "--generate"])
             .env_clear()
             .env(variable, home.path().join(folder))
             .output()
             .unwrap();
-        assert!(listed.status.success(), "{listed:?}");
+        assert!(added.status.success(), "{added:?}");
         assert!(home.path().join(file).exists(), "{file}");
     }
 }
