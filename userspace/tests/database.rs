@@ -167,6 +167,35 @@ fn file_replaced_by_another_is_read_anew() {
 }
 
 #[test]
+fn new_file_without_users_locks_nobody_out_and_is_said() {
+    let watched = Watched::start();
+    watched.put("alice");
+    watched.expect("+alice");
+    let next = watched.folder.path().join("next.db");
+    drop(Database::open(&next).unwrap());
+    fs::rename(&next, &watched.path).unwrap();
+    watched.expect_log(&["has nobody in it: the 1 user and 0 secrets known before stay"]);
+    assert!(watched.changes.try_recv().is_err(), "alice stays");
+    watched.put("bob");
+    watched.expect("-alice");
+    watched.expect("+bob");
+}
+
+#[test]
+fn start_and_each_change_are_said_with_counts() {
+    let watched = Watched::start();
+    watched.put("alice");
+    watched.expect("+alice");
+    let path = watched.path.to_str().unwrap();
+    for line in [
+        format!("user database {path}: 0 users and 0 secrets of realm `{REALM}`"),
+        format!("user database {path}: 1 user and 0 secrets, there were 0 users and 0 secrets"),
+    ] {
+        wait_until(PATIENCE, || LOG.get().unwrap().text().contains(&line));
+    }
+}
+
+#[test]
 fn file_that_is_written_over_in_place_is_read_anew() {
     let watched = Watched::start();
     watched.put("alice");
@@ -367,12 +396,14 @@ impl Watched {
         wait_until(PATIENCE, || self.watch.is_up() == up);
     }
 
-    /// The lines logged of this database.
+    /// The lines logged of trouble with this database.
     fn log(&self) -> Vec<String> {
         let path = self.path.to_str().unwrap();
         let text = LOG.get().unwrap().text();
+        let counts = format!("user database {path}");
         let lines = text.lines().filter(|line| line.contains(path));
-        lines.map(str::to_owned).collect()
+        let trouble = lines.filter(|line| !line.contains(&counts));
+        trouble.map(str::to_owned).collect()
     }
 
     /// The last lines have to be as many as are given, and say so.

@@ -173,6 +173,7 @@ fn pages_are_the_three_and_anything_else_is_not_found() {
     );
     let healthz = get(at, "/healthz");
     assert_eq!((healthz.status, healthz.body.as_str()), (200, "ok\n"));
+    assert_eq!(get(at, "/readyz").status, 200);
     let index = get(at, "/");
     assert!(index.status == 200 && index.body.contains("href=\"/metrics\""));
     for path in ["/metrics/", "/debug", "/../etc/passwd", "/healthz/x"] {
@@ -191,6 +192,22 @@ fn shard_that_stands_still_is_unhealthy() {
     let answer = get(server.address(), "/healthz");
     assert_eq!(answer.status, 503);
     assert_eq!(answer.body, "shard 0 stands still\n");
+}
+
+#[test]
+fn draining_relay_is_healthy_and_not_ready() {
+    let (relay, _) = served_relay();
+    let (health, numbers) = (health(), relay.numbers());
+    let address = "127.0.0.1:0".parse().unwrap();
+    let source = move || numbers.per_shard();
+    let server = metrics::serve(address, Arc::clone(&health), source).unwrap();
+    let at = server.address();
+    assert!(get(at, "/metrics").body.contains("turnpike_draining 0\n"));
+    health.set_draining();
+    let answer = get(at, "/readyz");
+    assert_eq!((answer.status, answer.body.as_str()), (503, "draining\n"));
+    assert_eq!(get(at, "/healthz").status, 200);
+    assert!(get(at, "/metrics").body.contains("turnpike_draining 1\n"));
 }
 
 #[test]

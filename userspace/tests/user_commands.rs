@@ -64,6 +64,45 @@ fn generated_password_is_all_that_is_on_standard_output() {
 }
 
 #[test]
+fn looking_and_removing_make_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["user", "list"][..],
+        &["user", "del", "alice"],
+        &["secret", "list"],
+        &["secret", "del", "0123abcd"],
+    ] {
+        let refused = run(folder.path(), arguments, "");
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let said = stderr(&refused);
+        assert!(said.contains("there is no such file"), "{said}");
+        assert!(!folder.path().join("turnpike.db").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn user_that_the_configuration_has_is_not_added_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [config, database] = ["a.toml", "a.db"].map(|it| folder.path().join(it));
+    let text = format!("[auth]\nusers = {{ alice = \"a\" }}\ndatabase = {database:?}\n");
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let add = |name| {
+        let arguments = ["user", "add", name, "--generate", "--config", config];
+        run(Path::new(""), &arguments, "")
+    };
+    let refused = add("alice");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("`alice` stands in [auth] users of") && said.contains("which wins"),
+        "{said}"
+    );
+    assert!(!database.exists());
+    assert!(add("bob").status.success());
+}
+
+#[test]
 fn password_is_no_argument_and_help_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let refused = run(folder.path(), &["user", "add", "alice", "password"], "");
@@ -163,13 +202,13 @@ fn default_database_is_in_the_state_folder_which_is_made() {
         ("XDG_STATE_HOME", "three", "three/turnpike/turnpike.db"),
         ("HOME", "four", "four/.local/state/turnpike/turnpike.db"),
     ] {
-        let listed = Command::new(env!("CARGO_BIN_EXE_turnpike"))
-            .args(["user", "list"])
+        let added = Command::new(env!("CARGO_BIN_EXE_turnpike"))
+            .args(["user", "add", "alice", "--generate"])
             .env_clear()
             .env(variable, home.path().join(folder))
             .output()
             .unwrap();
-        assert!(listed.status.success(), "{listed:?}");
+        assert!(added.status.success(), "{added:?}");
         assert!(home.path().join(file).exists(), "{file}");
     }
 }

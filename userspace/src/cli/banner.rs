@@ -31,6 +31,7 @@ pub(super) fn print(
     for listener in reachable(plan, listeners) {
         writeln!(out, "  {}", uri(&listener))?;
     }
+    print_if_alone(out, listeners)?;
     match &setup.guest {
         Some(guest) => print_guest(out, plan, listeners, guest)?,
         None if plan.config.anonymous => writeln!(
@@ -43,6 +44,18 @@ pub(super) fn print(
         Some(own) if setup.is_self_signed => print_own_certificate(out, plan, listeners, own),
         _ => Ok(()),
     }
+}
+
+/// An address of this host alone is all there is.
+fn print_if_alone(out: &mut impl Write, listeners: &[ListenConfig]) -> io::Result<()> {
+    if listeners.iter().any(|it| !it.address.ip().is_loopback()) {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "  only programs on this host can reach that: connect it to a network and start again, or \
+         name\n  an address that others reach under [[listen]]"
+    )
 }
 
 fn print_relays(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
@@ -170,6 +183,19 @@ fn reachable(plan: &Plan, listeners: &[ListenConfig]) -> Vec<ListenConfig> {
     });
     let (near, far): (Vec<_>, Vec<_>) = seen.partition(|it| it.address.ip().is_loopback());
     if far.is_empty() { near } else { far }
+}
+
+/// Listeners in the order in which clients would use them: on relay addresses, which the default
+/// route leads to; then others; those of this host alone last.
+pub(super) fn by_use(plan: &Plan, listeners: &[ListenConfig]) -> Vec<ListenConfig> {
+    let rank = |it: &ListenConfig| {
+        let ip = it.address.ip();
+        let is_relay = plan.relay.iter().any(|own| own.ip == ip);
+        (ip.is_loopback(), !is_relay)
+    };
+    let mut sorted = listeners.to_vec();
+    sorted.sort_by_key(rank);
+    sorted
 }
 
 /// What a client is told: listeners of these transports on relay addresses, which the default route
@@ -301,6 +327,24 @@ mod tests {
         let text = printed(&listeners, Ok("f"));
         let urls = "[\"turn:10.9.9.9:3478?transport=udp\",\"turn:[fd00::5]:3478?transport=udp\"]";
         assert!(text.contains(urls), "{text}");
+    }
+
+    #[test]
+    fn proof_goes_where_clients_go_and_to_loopback_last() {
+        let listeners = ["127.0.0.1:1", "172.17.0.1:1", "10.0.0.1:1"].map(|address| ListenConfig {
+            transport: Transport::Udp,
+            address: address.parse().unwrap(),
+        });
+        let [loopback, other, relay] = listeners;
+        assert_eq!(by_use(&plan(), &listeners), [relay, other, loopback]);
+    }
+
+    #[test]
+    fn relay_that_nobody_else_can_reach_says_so() {
+        let alone = printed(&["udp 127.0.0.1:3478", "udp [::1]:3478"], Ok("f"));
+        assert!(alone.contains("only programs on this host"), "{alone}");
+        let open = printed(&["udp 127.0.0.1:3478", "udp 10.0.0.1:3478"], Ok("f"));
+        assert!(!open.contains("only programs on this host"), "{open}");
     }
 
     #[test]

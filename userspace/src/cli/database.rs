@@ -12,7 +12,7 @@ use nix::sys::termios::{
 use super::Failure;
 use super::setup::password;
 use crate::config::{Config, REALM, Secret};
-use crate::database::Database;
+use crate::database::{Database, Fixed};
 use crate::entropy::SystemEntropy;
 use crate::state::StateFolder;
 
@@ -25,7 +25,7 @@ const INTERRUPT: u8 = 0x03;
 #[derive(Debug, clap::Args)]
 pub(super) struct DatabaseArgs {
     /// The database file (SQLite, coturn's tables); without it and --config, turnpike.db in the
-    /// state folder. It is made when absent
+    /// state folder. `add` makes it when absent
     #[arg(long, value_name = "FILE", conflicts_with = "config", global = true)]
     database: Option<PathBuf>,
     /// Take database and realm from this configuration file
@@ -39,18 +39,43 @@ pub(super) struct DatabaseArgs {
     realm: Option<String>,
 }
 
+/// What a command works on.
+pub(super) struct Named {
+    pub(super) path: PathBuf,
+    pub(super) realm: String,
+    /// The configuration that named it, with what it defines itself, which wins.
+    pub(super) config: Option<(PathBuf, Fixed)>,
+}
+
+impl Named {
+    /// To add something: the file is made when absent.
+    pub(super) fn open_or_make(&self) -> Result<Database, Failure> {
+        Ok(Database::open(&self.path)?)
+    }
+
+    /// To look, or to take something out: a file made for that would be another than was meant, and
+    /// a relay would take it for one without users.
+    pub(super) fn open(&self) -> Result<Database, Failure> {
+        Ok(Database::open_there(&self.path)?)
+    }
+}
+
 impl DatabaseArgs {
-    /// The database, opened, and the realm.
-    pub(super) fn open(self) -> Result<(Database, String), Failure> {
+    /// Which database, and which realm.
+    pub(super) fn named(self) -> Result<Named, Failure> {
         let Some(file) = self.config else {
             let path = match self.database {
                 Some(path) => path,
                 None => StateFolder::open(self.state.as_deref())?.database(),
             };
-            let realm = self.realm.unwrap_or_else(|| REALM.to_owned());
-            return Ok((Database::open(&path)?, realm));
+            return Ok(Named {
+                path,
+                realm: self.realm.unwrap_or_else(|| REALM.to_owned()),
+                config: None,
+            });
         };
         let config = Config::read(&file)?;
+        let fixed = Fixed::of(&config.auth);
         let path = config.auth.database.ok_or_else(|| {
             format!(
                 "{}: no database is named there; add `database = \"FILE\"` to [auth], or give \
@@ -58,8 +83,11 @@ impl DatabaseArgs {
                 file.display()
             )
         })?;
-        let realm = self.realm.unwrap_or(config.realm);
-        Ok((Database::open(&path)?, realm))
+        Ok(Named {
+            path,
+            realm: self.realm.unwrap_or(config.realm),
+            config: Some((file, fixed)),
+        })
     }
 }
 

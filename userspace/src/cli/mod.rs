@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod completions;
 mod config;
+mod console;
 mod database;
 mod life_cycle;
 mod log;

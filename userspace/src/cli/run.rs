@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::console::Console;
 use super::life_cycle::{DRAIN, LifeCycle};
 use super::log::Log;
 use super::setup::{Setup, password};
@@ -42,6 +43,19 @@ pub(super) struct RunArgs {
     /// `TURNPIKE_STATE` names, or ~/.local/state/turnpike
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// Print nothing but the log: no banner, no numbers, no summary
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+impl RunArgs {
+    const fn console(&self) -> Console {
+        if self.quiet {
+            Console::Quiet
+        } else {
+            Console::Shown
+        }
+    }
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -71,32 +85,32 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let health = Arc::new(Health::new(log.lost()));
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
-    let mut out = io::stdout();
-    // Here and below: nobody may look any more, or the disk be full. That keeps nobody from serving.
-    let _unseen = banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors));
+    let mut out = args.console();
+    banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
+    warn_of_few_descriptors(&plan, descriptors);
     let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
     relay.remove_user(&prober.0);
     // The proof's own traffic is not what the relay served.
     let baseline = relay.fresh_snapshot();
-    let _unseen = banner::print_proof(&mut out, &proofs);
-    let _unseen = out.flush();
+    banner::print_proof(&mut out, &proofs)?;
+    out.flush()?;
     let patience = setup.config.runtime.drain.unwrap_or(DRAIN);
     let watch = Watch {
         relay: &relay,
         signals: &signals,
         life: LifeCycle::new(patience),
-        line: StatusLine::new(baseline),
+        line: StatusLine::new(out, baseline),
         certificates: setup.certificates.take(),
         database: database.as_ref(),
         health: &health,
+        out,
     };
     let why = watch.until_the_end(patience)?;
     drop(database);
     let last = relay.stop()?;
-    let _unseen = writeln!(out, "stopped    by {why}");
-    let _unseen = status::print_summary(&mut out, started.elapsed(), &last.since(&baseline));
-    let _unseen = out.flush();
-    Ok(())
+    writeln!(out, "stopped    by {why}")?;
+    status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
+    Ok(out.flush()?)
 }
 
 /// Name and password that the relay proves itself under; no configured user has the name.
@@ -161,6 +175,18 @@ fn rights(descriptors: u64) -> String {
     rights::line(descriptors.saturating_sub(OTHER_DESCRIPTORS))
 }
 
+/// Says so where descriptors end before the allocations that are allowed do.
+fn warn_of_few_descriptors(plan: &Plan, descriptors: u64) {
+    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+    let wanted = plan.config.limits.allocations.map_or(0, u64::from);
+    if room < wanted {
+        tracing::warn!(
+            "limits.allocations is {wanted}, and descriptors are enough for {room} of them at most: \
+             raise `ulimit -n` (systemd: LimitNOFILE=)"
+        );
+    }
+}
+
 fn prove(
     plan: &Plan,
     listeners: &[ListenConfig],
@@ -172,7 +198,7 @@ fn prove(
         .transpose()?;
     let credential = Some((prober.0.as_str(), prober.1.reveal()));
     Ok(probe::run(
-        listeners,
+        &banner::by_use(plan, listeners),
         &plan.relay,
         credential,
         trust.as_ref(),

@@ -56,7 +56,8 @@ enum Verb {
 }
 
 pub(super) fn secret(args: SecretArgs) -> Result<(), Failure> {
-    let (mut database, realm) = args.database.open()?;
+    let named = args.database.named()?;
+    let realm = named.realm.as_str();
     let mut out = io::stdout().lock();
     match args.verb {
         Verb::Add { stdin, generate } => {
@@ -65,32 +66,33 @@ pub(super) fn secret(args: SecretArgs) -> Result<(), Failure> {
                 (_, true) => generated()?,
                 _ => from_terminal("secret", "--stdin")?,
             };
-            let is_new = database.add_secret(&realm, &secret)?;
+            let is_new = named.open_or_make()?.add_secret(realm, &secret)?;
             let done = if is_new { "added" } else { "was there" };
-            let path = database.path().display();
+            let path = named.path.display();
             writeln!(io::stderr(), "secret of realm `{realm}` {done} in {path}")?;
             if generate {
                 writeln!(out, "{}", secret.reveal())?;
             } else {
-                writeln!(out, "{}", fingerprint(&realm, &secret))?;
+                writeln!(out, "{}", fingerprint(realm, &secret))?;
             }
         }
         Verb::Del { fingerprint, .. } => {
+            let mut database = named.open()?;
             let secret = match fingerprint {
-                Some(wanted) => named(&database, &realm, &wanted)?,
+                Some(wanted) => with_fingerprint(&database, realm, &wanted)?,
                 None => from_stdin()?,
             };
-            if !database.remove_secret(&realm, &secret)? {
-                return Err(no_such_secret(&database, &realm));
+            if !database.remove_secret(realm, &secret)? {
+                return Err(no_such_secret(&database, realm));
             }
         }
-        Verb::List { json, show } => list(&mut out, &database, &realm, json, show)?,
+        Verb::List { json, show } => list(&mut out, &named.open()?, realm, json, show)?,
     }
     Ok(out.flush()?)
 }
 
 /// The one secret with a fingerprint.
-fn named(database: &Database, realm: &str, wanted: &str) -> Result<Secret, Failure> {
+fn with_fingerprint(database: &Database, realm: &str, wanted: &str) -> Result<Secret, Failure> {
     let wanted = wanted.to_ascii_lowercase();
     let mut found = database
         .secrets(realm)?

@@ -142,6 +142,7 @@ mod tests {
             port: 3_478,
             tls_port: 5_349,
             state: Some(state.to_owned()),
+            quiet: false,
         };
         let mut entropy = SystemEntropy::new().unwrap();
         Setup::embedded(&args, &Host::look().unwrap(), &mut entropy).unwrap()

@@ -1,24 +1,34 @@
 //! The live status line, and the summary at the end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use super::console::Console;
 use crate::shard::Snapshot;
 
 /// Between two lines that are not on a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 
+/// Back to the start of the line and clear it; then have the terminal cut what is too long for it
+/// instead of going on below, where it could not be rewritten (DECAWM).
+const REWRITE: &str = "\r\x1b[K\x1b[?7l";
+
+/// Lines may be longer than the terminal again.
+const REWRITTEN: &str = "\x1b[?7h";
+
 /// One line that is rewritten on a terminal, and a line a minute elsewhere.
 pub(super) struct StatusLine {
+    out: Console,
     live: bool,
     shown_at: Instant,
     shown: Snapshot,
 }
 
 impl StatusLine {
-    pub(super) fn new(first: Snapshot) -> Self {
+    pub(super) fn new(out: Console, first: Snapshot) -> Self {
         Self {
-            live: io::stdout().is_terminal(),
+            out,
+            live: out.is_live(),
             shown_at: Instant::now(),
             shown: first,
         }
@@ -31,24 +41,27 @@ impl StatusLine {
             return Ok(());
         }
         let line = rates(&now, &now.since(&self.shown), passed);
-        let mut out = io::stdout().lock();
-        if self.live {
-            write!(out, "\r\x1b[K{line}")?;
-        } else {
-            writeln!(out, "{line}")?;
-        }
+        show(&mut self.out, self.live, &line)?;
         self.shown_at = Instant::now();
         self.shown = now;
-        out.flush()
+        self.out.flush()
     }
 
     /// Leaves the line, so that what follows begins on its own.
-    pub(super) fn end(&self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         if self.live {
-            writeln!(io::stdout())
+            writeln!(self.out)
         } else {
             Ok(())
         }
+    }
+}
+
+fn show(out: &mut impl Write, live: bool, line: &str) -> io::Result<()> {
+    if live {
+        write!(out, "{REWRITE}{line}{REWRITTEN}")
+    } else {
+        writeln!(out, "{line}")
     }
 }
 
@@ -57,8 +70,8 @@ fn rates(now: &Snapshot, change: &Snapshot, passed: Duration) -> String {
     let packets = change.packets() as f64 / seconds;
     let megabits = change.bytes() as f64 * 8.0 / seconds / 1e6;
     format!(
-        "{} allocations · {} packets/s · {megabits:.1} Mbit/s · {} dropped",
-        grouped(now.allocations),
+        "{} · {} packets/s · {megabits:.1} Mbit/s · {} dropped",
+        counted(now.allocations, "allocation"),
         grouped(packets.round() as u64),
         grouped(now.dropped())
     )
@@ -72,19 +85,19 @@ pub(super) fn print_summary(
     writeln!(out, "up         {}", spoken(uptime))?;
     writeln!(
         out,
-        "served     {} allocations",
-        grouped(served.allocations_total)
+        "served     {}",
+        counted(served.allocations_total, "allocation")
     )?;
     writeln!(
         out,
-        "relayed    {} packets, {} to peers ({}) and {} to clients ({})",
-        grouped(served.packets()),
+        "relayed    {}, {} to peers ({}) and {} to clients ({})",
+        counted(served.packets(), "packet"),
         grouped(served.to_peer_packets),
         bytes(served.to_peer_bytes),
         grouped(served.to_client_packets),
         bytes(served.to_client_bytes)
     )?;
-    write!(out, "dropped    {} packets", grouped(served.dropped()))?;
+    write!(out, "dropped    {}", counted(served.dropped(), "packet"))?;
     for (index, (reason, count)) in served.drops_by_reason().enumerate() {
         let before = if index == 0 { ": " } else { ", " };
         write!(out, "{before}{reason} {}", grouped(count))?;
@@ -111,6 +124,12 @@ fn bytes(count: u64) -> String {
         10_000_000..10_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
         _ => format!("{:.1} GB", count as f64 / 1e9),
     }
+}
+
+/// So many things, whose name takes an s.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{end}", grouped(number))
 }
 
 /// 1234567 as 1,234,567.
@@ -153,6 +172,23 @@ mod tests {
             line,
             "12 allocations · 3,000 packets/s · 4.1 Mbit/s · 1,002 dropped"
         );
+    }
+
+    #[test]
+    fn live_line_is_cut_by_the_terminal_and_not_carried_below() {
+        let shown = |live| {
+            let mut out = Vec::new();
+            show(&mut out, live, "12 allocations").unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(shown(true), "\r\x1b[K\x1b[?7l12 allocations\x1b[?7h");
+        assert_eq!(shown(false), "12 allocations\n");
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!(counted(1, "allocation"), "1 allocation");
+        assert_eq!(counted(0, "packet"), "0 packets");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::database::{DatabaseArgs, from_stdin, from_terminal, generated, printable};
+use super::database::{DatabaseArgs, Named, from_stdin, from_terminal, generated, printable};
 use crate::database::{Database, Fixed};
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ enum Verb {
 }
 
 pub(super) fn user(args: UserArgs) -> Result<(), Failure> {
-    let (mut database, realm) = args.database.open()?;
+    let named = args.database.named()?;
     let mut out = io::stdout().lock();
     match args.verb {
         Verb::Add {
@@ -56,37 +56,58 @@ pub(super) fn user(args: UserArgs) -> Result<(), Failure> {
             password_stdin,
             generate,
         } => {
+            refuse_fixed(&named, &name)?;
             let password = match (password_stdin, generate) {
                 (true, _) => from_stdin()?,
                 (_, true) => generated()?,
                 _ => from_terminal("password", "--password-stdin")?,
             };
-            let is_new = database.put_user(&realm, &name, &password)?;
+            let is_new = named
+                .open_or_make()?
+                .put_user(&named.realm, &name, &password)?;
             let done = if is_new { "added" } else { "changed" };
             // Where it can be piped to, a generated password stands alone.
             writeln!(
                 io::stderr(),
-                "user `{}` of realm `{realm}` {done} in {}",
+                "user `{}` of realm `{}` {done} in {}",
                 printable(&name),
-                database.path().display()
+                named.realm,
+                named.path.display()
             )?;
             if generate {
                 writeln!(out, "{}", password.reveal())?;
             }
         }
-        Verb::Del { name } => {
-            if !database.remove_user(&realm, &name)? {
-                let name = printable(&name);
-                return Err(format!(
-                    "{}: realm `{realm}` has no user `{name}`; `turnpike user list` shows them",
-                    database.path().display()
-                )
-                .into());
-            }
-        }
-        Verb::List { json } => list(&mut out, &database, &realm, json)?,
+        Verb::Del { name } => del(&named, &name)?,
+        Verb::List { json } => list(&mut out, &named.open()?, &named.realm, json)?,
     }
     Ok(out.flush()?)
+}
+
+/// Refuses a name that the configuration has: what is written under it would never be read.
+fn refuse_fixed(named: &Named, name: &str) -> Result<(), Failure> {
+    match &named.config {
+        Some((file, fixed)) if fixed.has_name(name) => Err(format!(
+            "`{}` stands in [auth] users of {}, which wins over the database; change it there",
+            printable(name),
+            file.display()
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn del(named: &Named, name: &str) -> Result<(), Failure> {
+    if named.open()?.remove_user(&named.realm, name)? {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: realm `{}` has no user `{}`; `turnpike user list` shows them",
+        named.path.display(),
+        named.realm,
+        printable(name)
+    )
+    .into())
 }
 
 fn list(out: &mut impl Write, database: &Database, realm: &str, json: bool) -> Result<(), Failure> {

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use super::console::Console;
 use super::life_cycle::{LifeCycle, Step};
 use super::signals::Signals;
-use super::status::StatusLine;
+use super::status::{StatusLine, counted};
 use crate::database;
 use crate::metrics::Health;
 use crate::relay::Relay;
@@ -21,6 +22,7 @@ pub(super) struct Watch<'a> {
     pub(super) certificates: Option<Certificates>,
     pub(super) database: Option<&'a database::Watch>,
     pub(super) health: &'a Health,
+    pub(super) out: Console,
 }
 
 impl Watch<'_> {
@@ -59,16 +61,18 @@ impl Watch<'_> {
     }
 
     /// Refuses new allocations from now on, and says what is waited for.
-    fn drain(&self, patience: Duration) {
+    fn drain(&mut self, patience: Duration) {
+        self.health.set_draining();
         // A shard that has stopped is seen at the next glance.
         let _all_run = self.relay.orders().drain();
         let Snapshot { allocations, .. } = self.relay.fresh_snapshot();
+        tracing::info!(allocations, "draining: new allocations are refused");
         if allocations > 0 {
             let _unseen = self.line.end();
             let _unseen = writeln!(
-                io::stdout(),
-                "draining   {allocations} allocations live; waiting at most {} s for them to end. \
-                 Ctrl-C again ends them now",
+                self.out,
+                "draining   {} live; waiting at most {} s. Ctrl-C again ends them now",
+                counted(allocations, "allocation"),
                 patience.as_secs()
             );
         }

@@ -97,6 +97,14 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens a database that is there, to look at it or to take something out of it.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]: [`Problem::Missing`] among others.
+    pub fn open_there(path: &Path) -> Result<Self, DatabaseError> {
+        Self::open_existing(path, PATIENCE)
+    }
+
     /// Opens a database that is there, and leaves it as it is. `patience` is how long it waits for
     /// the locks of other programs.
     pub(crate) fn open_existing(path: &Path, patience: Duration) -> Result<Self, DatabaseError> {

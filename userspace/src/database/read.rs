@@ -36,6 +36,31 @@ impl fmt::Debug for StoredCredentials {
     }
 }
 
+/// How many of each.
+impl fmt::Display for StoredCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: usize| match count {
+            1 => "",
+            _ => "s",
+        };
+        let (users, secrets) = (self.users.len(), self.secrets.len());
+        write!(
+            f,
+            "{users} user{} and {secrets} secret{}",
+            counted(users),
+            counted(secrets)
+        )
+    }
+}
+
+impl StoredCredentials {
+    /// Whether it lets nobody in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.secrets.is_empty()
+    }
+}
+
 /// What was read, and what was not.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use turnpike_stun::opaque_string;
 
-use super::{Database, DatabaseError, StoredCredentials};
+use super::{Database, DatabaseError, Reading, StoredCredentials};
 use crate::config::{AuthConfig, Config, Secret};
 
 /// What the configuration itself defines; it wins over a database.
@@ -40,8 +40,11 @@ impl Fixed {
         self.names.is_empty() && self.secrets.is_empty()
     }
 
-    pub(super) fn has_name(&self, name: &str) -> bool {
+    /// Whether it has a user of this name, however it is written.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
         self.names.contains(name)
+            || opaque_string(name).is_some_and(|known_as| self.names.contains(&known_as))
     }
 
     pub(super) fn has_secret(&self, secret: &Secret) -> bool {
@@ -80,7 +83,14 @@ impl Source {
     pub fn load_at_start(&self) -> Result<Option<StoredCredentials>, DatabaseError> {
         let opened = Database::open(&self.path);
         match opened.and_then(|database| database.credentials(&self.realm, &self.fixed)) {
-            Ok(reading) => Ok(Some(reading.credentials)),
+            Ok(Reading { credentials, .. }) => {
+                tracing::info!(
+                    "user database {}: {credentials} of realm `{}`",
+                    self.path.display(),
+                    self.realm
+                );
+                Ok(Some(credentials))
+            }
             Err(error) if self.fixed.is_empty() => Err(error),
             Err(error) => {
                 tracing::warn!(

@@ -64,6 +64,7 @@ impl Watch {
             apply,
             state: Arc::clone(&state),
             view: None,
+            told_from: None,
             failing_since: None,
             skipped: Skipped::default(),
             wait: LOOK_EVERY,
@@ -102,6 +103,8 @@ struct Watcher<F> {
     apply: F,
     state: Arc<State>,
     view: Option<View>,
+    /// The file that `told` was last read from; unknown after the start.
+    told_from: Option<FileMark>,
     /// Since when it fails, said or not.
     failing_since: Option<Instant>,
     /// What was last said to be skipped.
@@ -135,6 +138,13 @@ impl FileMark {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         })
+    }
+}
+
+impl FileMark {
+    /// Whether it is the same one, whatever was written to it.
+    fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
@@ -178,16 +188,35 @@ impl<F: Fn(CredentialChange)> Watcher<F> {
                 .database
                 .read(realm, fixed, USERS_MAX, || self.is_over())?;
             self.say_skipped(reading.skipped);
-            self.tell(reading.credentials);
+            self.learn(reading.credentials, file);
             view.version = Some(version);
         }
         self.view = Some(view);
         Ok(())
     }
 
-    /// Tells the difference. Secrets go before others come, for there may be no room for both.
-    fn tell(&mut self, now: StoredCredentials) {
+    /// Tells what was read of a file, and says so where it is news.
+    fn learn(&mut self, now: StoredCredentials, file: FileMark) {
+        let path = self.source.path.display();
+        let is_another = self.told_from.is_some_and(|it| !it.is_same_file(&file));
+        // A file that was just made is more likely a mishap than the wish to lock all out.
+        if is_another && now.is_empty() && !self.told.is_empty() {
+            tracing::warn!(
+                "{path} is another file than before, and has nobody in it: the {} known before stay \
+                 until it has. To lock all of them out, restart the relay",
+                self.told
+            );
+            return;
+        }
+        self.told_from = Some(file);
         let before = std::mem::replace(&mut self.told, now);
+        if self.tell(&before) > 0 {
+            tracing::info!("user database {path}: {}, there were {before}", self.told);
+        }
+    }
+
+    /// Tells the difference to `before`, and says how many changes that were. Secrets go before others come, for there may be no room for both.
+    fn tell(&self, before: &StoredCredentials) -> usize {
         let now = &self.told;
         let secrets_gone = before
             .secrets
@@ -212,12 +241,9 @@ impl<F: Fn(CredentialChange)> Watcher<F> {
             .filter(|secret| !before.secrets.contains(secret))
             .cloned()
             .map(CredentialChange::AddSecret);
-        for change in secrets_gone.chain(users_gone).chain(users).chain(secrets) {
-            if self.is_over() {
-                return;
-            }
-            (self.apply)(change);
-        }
+        let changes = secrets_gone.chain(users_gone).chain(users).chain(secrets);
+        let told = changes.take_while(|_| !self.is_over());
+        told.map(|change| (self.apply)(change)).count()
     }
 
     fn say_skipped(&mut self, skipped: Skipped) {
@@ -231,9 +257,8 @@ impl<F: Fn(CredentialChange)> Watcher<F> {
         self.failing_since = None;
         if !self.state.is_up.swap(true, Ordering::Relaxed) {
             tracing::info!(
-                "the user database is back: {} users and {} secrets of realm `{}` from {}",
-                self.told.users.len(),
-                self.told.secrets.len(),
+                "the user database is back: {} of realm `{}` from {}",
+                self.told,
                 self.source.realm,
                 self.source.path.display()
             );
@@ -249,10 +274,8 @@ impl<F: Fn(CredentialChange)> Watcher<F> {
         self.wait = self.wait.saturating_mul(2).min(TRY_EVERY_MAX);
         if self.state.is_up.swap(false, Ordering::Relaxed) {
             tracing::error!(
-                "the user database is down; the {} users and {} secrets known from it stay, \
-                 changes wait. {error}",
-                self.told.users.len(),
-                self.told.secrets.len()
+                "the user database is down; the {} known from it stay, changes wait. {error}",
+                self.told
             );
         }
     }

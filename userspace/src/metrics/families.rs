@@ -213,6 +213,12 @@ impl Scrape {
         );
         let lost = self.health.log_lines_lost();
         family.write(out, |samples| samples.add(&[], lost))?;
+        let family = Family::gauge(
+            "turnpike_draining",
+            "Whether new allocations are refused because the relay is about to end",
+        );
+        let draining = u64::from(self.health.is_draining());
+        family.write(out, |samples| samples.add(&[], draining))?;
         if let Some(up) = self.health.database_up() {
             let family = Family::gauge(
                 "turnpike_database_up",

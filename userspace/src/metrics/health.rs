@@ -1,7 +1,7 @@
 //! What the rest of the process knows of its own health, for whoever asks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock;
@@ -17,6 +17,7 @@ const UNKNOWN: u64 = u64::MAX;
 pub struct Health {
     database: AtomicU64,
     certificate: AtomicU64,
+    draining: AtomicBool,
     log_lines_lost: Arc<AtomicU64>,
 }
 
@@ -27,6 +28,7 @@ impl Health {
         Self {
             database: AtomicU64::new(UNKNOWN),
             certificate: AtomicU64::new(UNKNOWN),
+            draining: AtomicBool::new(false),
             log_lines_lost,
         }
     }
@@ -39,6 +41,15 @@ impl Health {
     /// Says when the certificate ends, in seconds since 1970.
     pub fn set_certificate_expiry(&self, unix_seconds: u64) {
         self.certificate.store(unix_seconds, Ordering::Relaxed);
+    }
+
+    /// Says that new allocations are refused from now on.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     pub(super) fn database_up(&self) -> Option<u64> {

@@ -21,7 +21,8 @@ use crate::shard::Snapshot;
 /// What `/` says.
 const INDEX: &str = "<!doctype html><html lang=\"en\"><title>Turnpike</title><h1>Turnpike</h1>\
     <ul><li><a href=\"/metrics\">/metrics</a>: numbers, in OpenMetrics text\
-    <li><a href=\"/healthz\">/healthz</a>: whether every shard runs</ul></html>\n";
+    <li><a href=\"/healthz\">/healthz</a>: whether every shard runs\
+    <li><a href=\"/readyz\">/readyz</a>: whether it takes new clients too</ul></html>\n";
 
 /// Serves numbers until it is dropped.
 #[derive(Debug)]
@@ -138,11 +139,13 @@ fn run(
 type Source = dyn Fn() -> Vec<Snapshot> + Send + Sync;
 
 fn router(health: Arc<Health>, source: Arc<Source>) -> Router {
-    let numbers = Arc::clone(&source);
+    let (numbers, ready) = (Arc::clone(&source), Arc::clone(&source));
+    let readiness = Arc::clone(&health);
     Router::new()
         .route("/", get(async || Html(INDEX)))
         .route("/metrics", get(async move || scrape(numbers(), &health)))
         .route("/healthz", get(async move || healthz(&source())))
+        .route("/readyz", get(async move || readyz(&ready(), &readiness)))
         .fallback(async || (StatusCode::NOT_FOUND, "not here; / says what is\n"))
         .layer(map_response(close))
 }
@@ -162,6 +165,14 @@ fn healthz(shards: &[Snapshot]) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
     }
+}
+
+/// Whether a load balancer should send new clients here.
+fn readyz(shards: &[Snapshot], health: &Health) -> Response {
+    if health.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    healthz(shards)
 }
 
 /// One request a connection, as `connection` counts on.

@@ -21,6 +21,9 @@ use crate::entropy::{EntropyError, SystemEntropy};
 /// The largest datagram, and the most that one message carries.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
+/// How long the end of an allocation is waited for after a failure.
+const FAREWELL: Duration = Duration::from_millis(300);
+
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -224,6 +227,13 @@ impl<W: Wire> Caller<W> {
     pub fn close(mut self) -> Result<(), CallError> {
         self.client.close(clock::now());
         self.wait_for(|event| matches!(event, Event::Closed).then_some(Ok(())))
+    }
+
+    /// Ends the allocation without much waiting: for whoever has failed already. One whose end is
+    /// lost on the way lasts as long as it was granted.
+    pub fn abandon(mut self) {
+        self.patience = self.patience.min(FAREWELL);
+        let _lost = self.close();
     }
 
     /// The relayed address of a family.

@@ -96,32 +96,50 @@ impl Round<'_> {
     }
 
     fn prove_over<W: Wire>(&self, open: impl Fn() -> io::Result<W>) -> Result<Proof, ProbeError> {
-        let relayed = self.relayed;
         let started = Instant::now();
-        let at = |step| self.failed(step);
-        let mut one = self.allocate(&open).map_err(at("the first allocation"))?;
-        let mut other = self.allocate(&open).map_err(at("the second allocation"))?;
-        let (Some(one_at), Some(other_at)) = (one.relayed(relayed), other.relayed(relayed)) else {
-            return Err(at("the relayed addresses")(CallError::Silence(PATIENCE)));
+        let mut one = self
+            .allocate(&open)
+            .map_err(self.failed("the first allocation"))?;
+        let mut other = match self.allocate(&open) {
+            Ok(other) => other,
+            Err(error) => {
+                one.abandon();
+                return Err(self.failed("the second allocation")(error));
+            }
         };
-        let (one_at, other_at) = (PeerAddr(one_at.0), PeerAddr(other_at.0));
-        one.permit(other_at.ip()).map_err(at("a permission"))?;
-        other.permit(one_at.ip()).map_err(at("a permission"))?;
-        exchange(&mut one, &mut other, one_at, other_at).map_err(at("relaying by indications"))?;
-        one.bind_channel(other_at).map_err(at("a channel"))?;
-        other.bind_channel(one_at).map_err(at("a channel"))?;
-        exchange(&mut one, &mut other, one_at, other_at)
-            .map_err(at("relaying through channels"))?;
+        // What a failed proof leaves behind would hold up the end of the relay.
+        if let Err(error) = self.relay(&mut one, &mut other) {
+            one.abandon();
+            other.abandon();
+            return Err(error);
+        }
         let took = started.elapsed();
+        let at = |step| self.failed(step);
         one.close().map_err(at("the end of the first allocation"))?;
         other
             .close()
             .map_err(at("the end of the second allocation"))?;
         Ok(Proof {
             listener: self.listener,
-            relayed,
+            relayed: self.relayed,
             took,
         })
+    }
+
+    /// Has both send to each other, through indications and then through channels.
+    fn relay<W: Wire>(&self, one: &mut Caller<W>, other: &mut Caller<W>) -> Result<(), ProbeError> {
+        let at = |step| self.failed(step);
+        let addresses = (one.relayed(self.relayed), other.relayed(self.relayed));
+        let (Some(one_at), Some(other_at)) = addresses else {
+            return Err(at("the relayed addresses")(CallError::Silence(PATIENCE)));
+        };
+        let (one_at, other_at) = (PeerAddr(one_at.0), PeerAddr(other_at.0));
+        one.permit(other_at.ip()).map_err(at("a permission"))?;
+        other.permit(one_at.ip()).map_err(at("a permission"))?;
+        exchange(one, other, one_at, other_at).map_err(at("relaying by indications"))?;
+        one.bind_channel(other_at).map_err(at("a channel"))?;
+        other.bind_channel(one_at).map_err(at("a channel"))?;
+        exchange(one, other, one_at, other_at).map_err(at("relaying through channels"))
     }
 
     fn allocate<W: Wire>(&self, open: &impl Fn() -> io::Result<W>) -> Result<Caller<W>, CallError> {

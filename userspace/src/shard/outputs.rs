@@ -100,13 +100,14 @@ impl Shard {
                 allocation,
                 five_tuple,
                 user,
+                relayed,
                 lifetime,
-                ..
             } => {
                 self.noted.allocation_created(five_tuple.transport);
                 self.streams.allocation_created(five_tuple);
                 let slot = allocation.slot;
                 let lifetime = lifetime.as_secs();
+                let [first, second] = relayed.map(|it| it.map(|it| tracing::field::display(it.0)));
                 if tracing::enabled!(target: CLIENTS_TARGET, Level::INFO) {
                     tracing::info!(
                         target: CLIENTS_TARGET,
@@ -114,6 +115,9 @@ impl Shard {
                         client = %five_tuple.client.0,
                         transport = five_tuple.transport.name(),
                         user = self.server.username(*user).unwrap_or_default(),
+                        relayed = first,
+                        also_relayed = second,
+                        shard = std::thread::current().name(),
                         lifetime,
                         "allocation created"
                     );
@@ -145,6 +149,7 @@ impl Shard {
                 client = %whose.client.0,
                 transport = whose.transport.name(),
                 user = self.server.username(user).unwrap_or_default(),
+                shard = std::thread::current().name(),
                 ?reason,
                 to_peer_packets = traffic.to_peer_packets,
                 to_peer_bytes = traffic.to_peer_bytes,

@@ -73,6 +73,26 @@ impl Refusal {
         }
     }
 
+    /// The reason phrase that goes with the code (RFC 8489 section 14.8, RFC 8656 section 19).
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::TryAlternate => "Try Alternate",
+            Self::BadRequest => "Bad Request",
+            Self::Unauthenticated => "Unauthenticated",
+            Self::Forbidden => "Forbidden",
+            Self::UnknownAttribute => "Unknown Attribute",
+            Self::AllocationMismatch => "Allocation Mismatch",
+            Self::StaleNonce => "Stale Nonce",
+            Self::AddressFamilyNotSupported => "Address Family not Supported",
+            Self::WrongCredentials => "Wrong Credentials",
+            Self::UnsupportedTransport => "Unsupported Transport Protocol",
+            Self::PeerAddressFamilyMismatch => "Peer Address Family Mismatch",
+            Self::AllocationQuotaReached => "Allocation Quota Reached",
+            Self::InsufficientCapacity => "Insufficient Capacity",
+        }
+    }
+
     /// Whether the reply asks the client to authenticate (again).
     #[must_use]
     pub const fn is_challenge(self) -> bool {

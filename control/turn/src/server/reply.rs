@@ -1,7 +1,7 @@
 //! Responses and indications as bytes (RFC 8489 section 6.3.1, RFC 8656 sections 7.2 and 11.5).
 //!
-//! No reason phrases: a code says as much, and a response to a stranger should not be larger than
-//! it must be. SOFTWARE only where configured, and only to clients that have authenticated.
+//! A response to a stranger is not larger than it must be: reason phrases, and SOFTWARE where it is
+//! configured, go to clients that have authenticated.
 
 use turnpike_stun::long_term::SecurityFeatures;
 use turnpike_stun::{
@@ -95,9 +95,13 @@ impl<E: Entropy> Server<E> {
         reply: &Reply,
         Refused { refusal, unknown }: &Refused,
     ) {
+        let reason = match reply.seal {
+            Some(_) => refusal.reason(),
+            None => "",
+        };
         message.attribute(&ErrorCode {
             code: refusal.code(),
-            reason: "",
+            reason,
         });
         match refusal {
             Refusal::Unauthenticated | Refusal::StaleNonce => self.write_challenge(message, reply),

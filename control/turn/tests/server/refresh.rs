@@ -1,6 +1,6 @@
 //! Refresh (RFC 8656 section 8.2).
 
-use turnpike_stun::{AttributeType, Method};
+use turnpike_stun::{AttributeType, ErrorCode, Method};
 use turnpike_turn::attribute::RequestedAddressFamily;
 use turnpike_turn::server::{EndReason, Event};
 use turnpike_types::{Action, AddressFamily, EntryKey, Timestamp};
@@ -35,6 +35,20 @@ fn refresh_lifetimes_lie_between_default_and_maximum() {
     for (asked, granted) in [(1, 600), (600, 600), (1_800, 1_800), (u32::MAX, 3_600)] {
         assert_eq!(client.refresh(&mut world, Some(asked)).lifetime(), granted);
     }
+}
+
+#[test]
+fn refusal_has_its_reason_phrase_for_whoever_has_authenticated() {
+    let mut world = World::new(config());
+    let mut client = Client::new(1, "alice");
+    client.greet(&mut world);
+    let refused = client.refresh(&mut world, None);
+    let error: ErrorCode<'_> = refused.get().unwrap();
+    assert_eq!((error.code, error.reason), (437, "Allocation Mismatch"));
+    let mut stranger = Client::new(2, "alice");
+    let challenge = stranger.refresh(&mut world, None);
+    let error: ErrorCode<'_> = challenge.get().unwrap();
+    assert_eq!((error.code, error.reason), (401, ""));
 }
 
 #[test]
