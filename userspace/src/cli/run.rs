@@ -90,9 +90,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         database: database.as_ref(),
         health: &health,
     };
-    let why = watch.until_the_end(patience)?;
+    let why = watch.until_the_end(patience);
+    // First: the database's thread waits for shards that are not told to stop.
+    let last = relay.stop();
     drop(database);
-    let last = relay.stop()?;
+    let (why, last) = (why?, last?);
     let _unseen = writeln!(out, "stopped    by {why}");
     let _unseen = status::print_summary(&mut out, started.elapsed(), &last.since(&baseline));
     let _unseen = out.flush();

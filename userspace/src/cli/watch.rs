@@ -60,8 +60,7 @@ impl Watch<'_> {
 
     /// Refuses new allocations from now on, and says what is waited for.
     fn drain(&self, patience: Duration) {
-        // A shard that has stopped is seen at the next glance.
-        let _all_run = self.relay.orders().drain();
+        self.relay.orders().drain();
         let Snapshot { allocations, .. } = self.relay.fresh_snapshot();
         if allocations > 0 {
             let _unseen = self.line.end();

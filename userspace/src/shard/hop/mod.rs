@@ -15,7 +15,7 @@ use std::collections::hash_map::Entry::Occupied;
 use turnpike_turn::server::{ShardSlice, token_shard};
 use turnpike_types::{Action, ClientAddr, CommandError, DropReason, Entry, FiveTuple, Transport};
 
-use super::mailbox::{Mailbox, Order, PARCELS_MAX, Parcel};
+use super::mailbox::{Mailbox, PARCELS_MAX, Parcel, Word};
 use super::owner::owner_of;
 use super::socket_lane::Packet;
 use super::{NewStream, Shard, listener_tuple};
@@ -66,16 +66,16 @@ impl Hop {
         (owner != self.shard.index).then_some(owner)
     }
 
-    fn send(&self, shard: u16, order: Order) -> bool {
+    fn tell(&self, shard: u16, word: Word) -> bool {
         self.mailboxes
             .get(usize::from(shard))
-            .is_some_and(|mailbox| mailbox.try_send(order))
+            .is_some_and(|mailbox| mailbox.tell(word))
     }
 
     /// Lets the owner have a five-tuple back.
     fn unlend(&mut self, owner: u16, five_tuple: FiveTuple) {
         let from = self.shard.index;
-        if !self.send(owner, Order::Unlend { five_tuple, from }) {
+        if !self.tell(owner, Word::Unlend { five_tuple, from }) {
             self.unsent.push((owner, five_tuple));
         }
     }
@@ -123,7 +123,8 @@ impl Shard {
 
     /// Hands a connection over; one that finds no room there is closed.
     pub(super) fn hand_over(&self, shard: u16, stream: NewStream) -> bool {
-        self.hop.send(shard, Order::Adopt(stream))
+        let mailbox = self.hop.mailboxes.get(usize::from(shard));
+        mailbox.is_some_and(|mailbox| mailbox.hand_over(stream))
     }
 
     /// Passes a datagram on to another shard; it is counted there, or here as dropped.
@@ -150,7 +151,9 @@ impl Shard {
             self.unpack(&parcel);
             self.inbox.empty(parcel);
         }
-        self.inbox.come_back();
+        if self.inbox.has_parcels() {
+            self.inbox.come_back();
+        }
     }
 
     fn unpack(&mut self, parcel: &Parcel) {
@@ -194,7 +197,7 @@ impl Shard {
             return Ok(());
         };
         let to = self.hop.shard.index;
-        if self.hop.send(owner, Order::Lend { five_tuple, to }) {
+        if self.hop.tell(owner, Word::Lend { five_tuple, to }) {
             Ok(())
         } else {
             Err(CommandError::OutOfResources)

@@ -10,9 +10,10 @@ use turnpike_turn::attribute::{EvenPort, RequestedTransport, ReservationToken};
 use turnpike_turn::server::{Config, Credentials};
 use turnpike_types::ServerAddr;
 
-use super::super::mailbox::{Inbox, ORDERS_MAX, mailbox};
+use super::super::mailbox::{Inbox, ORDERS_MAX, Order, WORDS_MAX, mailbox};
 use super::super::{Listener, Places, ShardConfig, StreamLimits};
 use super::*;
+use crate::credentials::CredentialChange;
 use crate::uring::RingConfig;
 
 const HERE: &str = "127.0.0.1:0";
@@ -103,11 +104,21 @@ impl First {
         error.map_or(0, |error| error.code)
     }
 
+    /// Leaves no room for a word; the words are of nobody's five-tuple.
+    fn fill_the_others_mailbox(&self) {
+        let five_tuple = listener_tuple(ClientAddr(self.server.0), self.server);
+        let word = Word::Unlend {
+            five_tuple,
+            from: 9,
+        };
+        let told = (0..=WORDS_MAX).filter(|_| self.other.tell(word));
+        assert_eq!(told.count(), WORDS_MAX);
+    }
+
     fn lent(&self) -> usize {
-        let orders = std::iter::from_fn(|| self.its_inbox.take());
-        orders
-            .filter(|order| matches!(order, Order::Lend { to: 0, .. }))
-            .count()
+        let words = std::iter::from_fn(|| self.its_inbox.take_word());
+        let is_lend = |word: &Word| matches!(word, Word::Lend { to: 0, .. });
+        words.filter(is_lend).count()
     }
 }
 
@@ -139,13 +150,33 @@ fn allocate<'a>(attribute: &impl turnpike_stun::Attribute<'a>) -> Vec<u8> {
 fn token_is_508_while_the_owner_of_the_five_tuple_has_no_room_for_the_word() {
     let mut first = First::new();
     let token = first.reserve();
-    for _ in 0..ORDERS_MAX {
-        assert!(first.other.try_send(Order::Drain));
-    }
-    assert!(!first.other.try_send(Order::Drain));
+    first.fill_the_others_mailbox();
     assert_eq!(first.code_for(&token), 508);
     assert_eq!(first.lent(), 0);
     let token = first.reserve();
     assert_eq!(first.code_for(&token), 0);
     assert_eq!(first.lent(), 1);
+}
+
+#[test]
+fn many_changes_of_credentials_delay_no_packet_and_no_word_of_a_shard() {
+    let mut first = First::new();
+    let change = |n: usize| Order::Credentials(CredentialChange::RemoveUser(n.to_string()));
+    assert!((0..ORDERS_MAX).all(|n| first.mailbox.try_send(change(n))));
+    assert!(!first.mailbox.try_send(change(0)));
+    let client = client_of(0).local_addr().unwrap();
+    let five_tuple = listener_tuple(ClientAddr(client), first.server);
+    assert!(first.mailbox.tell(Word::Lend { five_tuple, to: 1 }));
+    assert!(first.shard.turn().unwrap());
+    assert_eq!(first.shard.hop.lent.get(&five_tuple), Some(&1));
+    let room = (0..ORDERS_MAX).take_while(|n| first.mailbox.try_send(change(*n)));
+    let obeyed = room.count();
+    assert!((1..=64).contains(&obeyed), "{obeyed} in one turn");
+    // What was left is not forgotten, though nobody wakes the shard again.
+    let mut turns = 0;
+    while first.shard.inbox.is_waiting() && turns < ORDERS_MAX {
+        turns += 1;
+        assert!(first.shard.turn().unwrap());
+    }
+    assert!(first.shard.inbox.take().is_none());
 }
