@@ -58,6 +58,22 @@ pub(super) enum Word {
         /// The shard that had it.
         from: u16,
     },
+    /// The client has a later allocation at a third shard: end the one here.
+    End {
+        /// Whose allocation.
+        five_tuple: FiveTuple,
+    },
+}
+
+impl Word {
+    /// The five-tuple that it is about.
+    pub(super) const fn five_tuple(&self) -> &FiveTuple {
+        match self {
+            Self::Lend { five_tuple, .. }
+            | Self::Unlend { five_tuple, .. }
+            | Self::End { five_tuple } => five_tuple,
+        }
+    }
 }
 
 /// A datagram on its way from the shard it came in at to the shard it is for.

@@ -60,6 +60,7 @@ impl Shard {
             match word {
                 Word::Lend { five_tuple, to } => self.lend(five_tuple, to),
                 Word::Unlend { five_tuple, from } => self.have_back(five_tuple, from),
+                Word::End { five_tuple } => self.end_allocation(&five_tuple),
             }
         }
         while self.allowance.orders > 0 {
