@@ -18,6 +18,11 @@ use crate::shard::{Places, StreamLimits};
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
 
+/// What a shard has at least, or there are fewer: limits and ports are divided evenly, clients are
+/// not, and one that finds its shard full is refused though another has room.
+const ALLOCATIONS_A_SHARD: usize = 64;
+const PAIRS_A_SHARD: usize = 32;
+
 /// Connections in all, and from one client address, unless configured.
 const CONNECTIONS: u32 = 16_384;
 const CONNECTIONS_PER_ADDRESS: u32 = 1_024;
@@ -186,16 +191,18 @@ impl Plan {
         Places::new(connections, per_address.unwrap_or(CONNECTIONS_PER_ADDRESS))
     }
 
-    /// How many shards to start: `asked`, or as configured, or one a core that the process may use.
-    /// At least one, and not more than there are pairs of relayed ports to divide.
+    /// How many shards to start: `asked`, or as configured, or one a core that the process may use;
+    /// unless asked, so few that each has room for a crowd of its own. At least one, and not more than
+    /// there are pairs of relayed ports to divide.
     #[must_use]
     pub fn shards(&self, asked: Option<u16>) -> u16 {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let shards = asked
-            .or(self.config.runtime.shards)
-            .unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX));
-        let pairs = u16::try_from(self.config.relay.ports.len() / 2).unwrap_or(u16::MAX);
-        shards.clamp(1, pairs.max(1))
+        let wanted = self.config.runtime.shards.map_or_else(cores, usize::from);
+        let pairs = self.config.relay.ports.len() / 2;
+        let allocations = engine_limits(&self.config.limits).allocations;
+        let roomy = (allocations / ALLOCATIONS_A_SHARD).min(pairs / PAIRS_A_SHARD);
+        let shards = asked.map_or_else(|| wanted.min(roomy), usize::from);
+        u16::try_from(shards.clamp(1, pairs.max(1))).unwrap_or(u16::MAX)
     }
 
     /// How many entries the lane of one shard, of `shards`, needs room for.
@@ -395,13 +402,28 @@ mod tests {
         plan.config.runtime.shards = Some(2);
         assert_eq!(
             [None, Some(3), Some(0), Some(9)].map(|it| plan.shards(it)),
-            [2, 3, 1, 4]
+            [1, 3, 1, 4]
         );
         assert_eq!((plan.entries_max(1), plan.entries_max(2)), (7 * 16, 4 * 16));
         let engine = plan.engine(&[], None).unwrap();
         let shard = ShardSlice { index: 1, count: 2 };
         let own = share(&engine, shard);
         assert_eq!((own.shard, own.limits.allocations), (shard, 4));
+    }
+
+    #[test]
+    fn shards_are_so_few_that_each_has_room_unless_asked() {
+        let mut plan = plan("anonymous = true\n[runtime]\nshards = 4").unwrap();
+        assert_eq!(plan.shards(None), 4);
+        for (allocations, shards) in [(2, 1), (127, 1), (128, 2), (255, 3), (256, 4)] {
+            plan.config.limits.allocations = Some(allocations);
+            assert_eq!(plan.shards(None), shards, "{allocations}");
+            assert_eq!(plan.shards(Some(4)), 4);
+        }
+        plan.config.relay.ports = 50_000..=50_127;
+        assert_eq!(plan.shards(None), 2);
+        plan.config.runtime.shards = None;
+        assert!((1..=2).contains(&plan.shards(None)));
     }
 
     #[test]
