@@ -67,6 +67,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let descriptors = raise_descriptor_limit()?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
+    // The shards have theirs; millions of users are not kept once more.
+    plan.stored = database::StoredCredentials::default();
     let database = source.map(|source| follow(source, &relay)).transpose()?;
     let health = Arc::new(Health::new(log.lost()));
     let _metrics = serve_metrics(&plan, &relay, &health)?;
