@@ -415,7 +415,7 @@ fn draining_relay_refuses_new_allocations_and_serves_the_others_to_their_end() {
     let relay = relay(CONFIG, 2, true);
     let mut one = caller_at(&relay, 0, 2).unwrap();
     let mut other = caller_at(&relay, 1, 2).unwrap();
-    assert!(relay.orders().drain());
+    relay.orders().drain();
     for shard in [0, 1] {
         assert_eq!(refused(&caller_at(&relay, shard, 2)), Some(508));
     }

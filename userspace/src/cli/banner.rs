@@ -161,7 +161,8 @@ fn advice(error: &ProbeError) -> &'static str {
             "[limits] leave no room for two allocations of one user"
         }
         Cause::Failed(turnpike_turn::client::Failure::Refused(508)) => {
-            "no relayed port could be opened: see `ulimit -n`, and [relay] addresses and ports"
+            "no relayed port could be opened: see `ulimit -n`, [relay] addresses and ports, and \
+             [limits] allocations"
         }
         Cause::Socket(error) if error.kind() == io::ErrorKind::InvalidData => {
             "what answers there is not this relay's TLS: does another program have the port?"

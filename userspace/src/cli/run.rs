@@ -81,6 +81,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let descriptors = raise_descriptor_limit()?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
+    // The shards have theirs; millions of users are not kept once more.
+    plan.stored = database::StoredCredentials::default();
     let database = source.map(|source| follow(source, &relay)).transpose()?;
     let health = Arc::new(Health::new(log.lost()));
     let _metrics = serve_metrics(&plan, &relay, &health)?;
@@ -105,9 +107,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         health: &health,
         out,
     };
-    let why = watch.until_the_end(patience)?;
+    let why = watch.until_the_end(patience);
+    // First: the database's thread waits for shards that are not told to stop.
+    let last = relay.stop();
     drop(database);
-    let last = relay.stop()?;
+    let (why, last) = (why?, last?);
     writeln!(out, "stopped    by {why}")?;
     status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
     Ok(out.flush()?)

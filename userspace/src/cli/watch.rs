@@ -63,8 +63,7 @@ impl Watch<'_> {
     /// Refuses new allocations from now on, and says what is waited for.
     fn drain(&mut self, patience: Duration) {
         self.health.set_draining();
-        // A shard that has stopped is seen at the next glance.
-        let _all_run = self.relay.orders().drain();
+        self.relay.orders().drain();
         let Snapshot { allocations, .. } = self.relay.fresh_snapshot();
         tracing::info!(allocations, "draining: new allocations are refused");
         if allocations > 0 {

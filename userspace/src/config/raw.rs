@@ -136,8 +136,8 @@ pub(super) struct Peers {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
-    /// Allocations in all; clients beyond are told 508. Shards have equal parts of it, rounded up, so
-    /// one may be full while another is not.
+    /// Allocations in all, divided evenly over shards and rounded up: one may be full while another
+    /// is not. Clients beyond are told 508.
     #[schemars(range(min = 1), extend("default" = 65536))]
     pub(super) allocations: Option<At<u32>>,
     /// Allocations and reservations of one user on all shards together; beyond, 486.
@@ -199,7 +199,8 @@ pub(super) struct Metrics {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Runtime {
-    /// Threads that relay, from 1 to 1024. Without it, one a core.
+    /// Threads that relay, from 1 to 1024. Without it, one a core. There are fewer where one would
+    /// have less than 64 allocations or 32 pairs of relayed ports.
     #[schemars(range(min = 1, max = 1024), example = 4)]
     pub(super) shards: Option<At<u16>>,
     /// How long a stop waits for calls to end, at most 1h. "0s" does not wait.

@@ -32,6 +32,11 @@ pub enum StartError {
         /// Why.
         error: ShardError,
     },
+    /// A shard's thread does not stop.
+    Hangs {
+        /// Which, from 0.
+        shard: u16,
+    },
     /// A shard's thread ended in a fault of its own.
     Panicked {
         /// Which, from 0.
@@ -61,6 +66,11 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
+            Self::Hangs { shard } => write!(
+                f,
+                "the thread of shard {shard} hangs and is not waited for; this is a fault of \
+                 turnpike, report it"
+            ),
             Self::Panicked { shard } => write!(
                 f,
                 "the thread of shard {shard} panicked; this is a fault of turnpike, report it"

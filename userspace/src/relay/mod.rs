@@ -173,16 +173,16 @@ impl Relay {
     /// Stops it and returns the last numbers.
     ///
     /// # Errors
-    /// Which shard had stopped before, and why, if one had.
+    /// Which shard had stopped before, and why, if one had, or does not stop within seconds.
     pub fn stop(mut self) -> Result<Snapshot, StartError> {
-        threads::stop(&mut self.threads)?;
+        threads::stop(&mut self.threads, threads::STOPPED_WITHIN)?;
         Ok(self.snapshot())
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Err(error) = threads::stop(&mut self.threads) {
+        if let Err(error) = threads::stop(&mut self.threads, threads::STOPPED_WITHIN) {
             tracing::error!("{error}");
         }
     }

@@ -23,29 +23,27 @@ impl Orders {
         }
     }
 
-    /// Tells every shard of a change of credentials. `false` when one of them does not run any more.
+    /// Tells every shard of a change of credentials, also when one is gone; waits for room, at most
+    /// until the relay is stopped. `false` when one of them does not run any more.
     pub fn apply(&self, change: &CredentialChange) -> bool {
-        self.tell_all(|| Order::Credentials(change.clone()))
+        let order = || Order::Credentials(change.clone());
+        let told = self.mailboxes.iter().filter(|it| it.send(order()));
+        told.count() == self.mailboxes.len()
     }
 
-    /// Has new allocations refused from now on. `false` when a shard does not run any more.
-    pub fn drain(&self) -> bool {
-        self.tell_all(|| Order::Drain)
+    /// Has new allocations refused from now on.
+    pub fn drain(&self) {
+        self.mailboxes.iter().for_each(Mailbox::drain);
     }
 
-    /// Has every shard publish its numbers now, and waits for them.
+    /// Has every shard publish its numbers now, and waits a moment for them; not for a shard that
+    /// has too many orders already.
     pub(super) fn publish(&self) {
         for mailbox in self.mailboxes.iter() {
             let (answer, answered) = sync_channel(1);
-            if mailbox.send(Order::Publish(answer)) {
+            if mailbox.try_send(Order::Publish(answer)) {
                 let _late = answered.recv_timeout(PUBLISHED_WITHIN);
             }
         }
-    }
-
-    /// Leaves an order with every shard, also when one is gone.
-    fn tell_all(&self, order: impl Fn() -> Order) -> bool {
-        let told = self.mailboxes.iter().filter(|it| it.send(order()));
-        told.count() == self.mailboxes.len()
     }
 }

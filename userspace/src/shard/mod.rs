@@ -40,6 +40,7 @@ use crate::clock;
 use crate::entropy::SystemEntropy;
 use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingError, Via};
 use hop::Hop;
+use orders::Allowance;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
@@ -139,6 +140,7 @@ pub struct Shard {
     noted: Noted,
     /// Out of [`COMPLETIONS_MAX`].
     done: usize,
+    allowance: Allowance,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
     scratch: Box<[u8]>,
@@ -203,6 +205,7 @@ impl Shard {
             complained: None,
             noted: Noted::default(),
             done: 0,
+            allowance: Allowance::default(),
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
         })
@@ -275,6 +278,7 @@ impl Shard {
         if self.unpublished && self.now.since(self.published) >= PUBLISH_EVERY {
             self.publish();
         }
+        self.renew_allowance();
         Ok(!self.stopping)
     }
 
@@ -342,7 +346,7 @@ impl Shard {
         }
         // What another shard said before this packet was sent counts for it.
         if matches!(role, Role::Listener(_)) && self.inbox.is_waiting() {
-            self.obey();
+            self.hear();
         }
         let source = datagram.source;
         if datagram.segment.is_none() && !datagram.truncated {

@@ -71,15 +71,30 @@ impl Shard {
     }
 
     fn carry_out(&mut self, command: &Command) {
-        let done = self
-            .borrow_for(&command.action)
-            .and_then(|()| self.lane.carry_out(self.now, &command.action));
-        let Err(error) = done else {
-            return;
+        let error = if self.borrow_for(&command.action) {
+            let Err(error) = self.lane.carry_out(self.now, &command.action) else {
+                return;
+            };
+            self.complain_of(error);
+            error
+        } else {
+            self.complain(
+                "an allocation with a reservation token is refused: the shard that its client \
+                 belongs to has too much to do. Give the relay more cores",
+            );
+            CommandError::OutOfResources
         };
-        if let Action::Install(Entry::Allocation(entry)) = &command.action {
+        self.server
+            .handle_command_failed(self.now, command.id, error);
+        // One of two families may live on.
+        if let Action::Install(Entry::Allocation(entry)) = &command.action
+            && self.server.allocation(&entry.five_tuple).is_none()
+        {
             self.give_back_tuple(&entry.five_tuple);
         }
+    }
+
+    fn complain_of(&mut self, error: CommandError) {
         match error {
             CommandError::PortInUse => {}
             CommandError::OutOfResources => self.complain(
@@ -88,8 +103,6 @@ impl Shard {
             ),
             other => self.complain(&format!("a forwarding command failed: {other}")),
         }
-        self.server
-            .handle_command_failed(self.now, command.id, error);
     }
 
     /// Logs what happened to an allocation; addresses and names only under [`CLIENTS_TARGET`];

@@ -39,7 +39,7 @@ const _: () = assert!(
 );
 
 /// Spare buffers of the ring that are for the server's replies alone.
-const REPLIES_KEPT: usize = 256;
+pub(super) const REPLIES_KEPT: usize = 256;
 
 /// What the lane counts; what the forwarder decided is counted there.
 #[derive(Clone, Copy, Debug, Default)]

@@ -18,6 +18,11 @@ use crate::shard::{Places, StreamLimits};
 /// Permissions and channels that the lane has room for, an allocation on average.
 const ENTRIES_PER_ALLOCATION: usize = 16;
 
+/// What a shard has at least, or there are fewer: limits and ports are divided evenly, clients are
+/// not, and one that finds its shard full is refused though another has room.
+const ALLOCATIONS_A_SHARD: usize = 64;
+const PAIRS_A_SHARD: usize = 32;
+
 /// Connections in all, and from one client address, unless configured.
 const CONNECTIONS: u32 = 16_384;
 const CONNECTIONS_PER_ADDRESS: u32 = 1_024;
@@ -206,16 +211,18 @@ impl Plan {
         Places::new(connections, per_address.unwrap_or(CONNECTIONS_PER_ADDRESS))
     }
 
-    /// How many shards to start: `asked`, or as configured, or one a core that the process may use.
-    /// At least one, and not more than there are pairs of relayed ports to divide.
+    /// How many shards to start: `asked`, or as configured, or one a core that the process may use;
+    /// unless asked, so few that each has room for a crowd of its own. At least one, and not more than
+    /// there are pairs of relayed ports to divide.
     #[must_use]
     pub fn shards(&self, asked: Option<u16>) -> u16 {
         let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let shards = asked
-            .or(self.config.runtime.shards)
-            .unwrap_or_else(|| u16::try_from(cores()).unwrap_or(u16::MAX));
-        let pairs = u16::try_from(self.config.relay.ports.len() / 2).unwrap_or(u16::MAX);
-        shards.clamp(1, pairs.max(1))
+        let wanted = self.config.runtime.shards.map_or_else(cores, usize::from);
+        let pairs = self.config.relay.ports.len() / 2;
+        let allocations = engine_limits(&self.config.limits).allocations;
+        let roomy = (allocations / ALLOCATIONS_A_SHARD).min(pairs / PAIRS_A_SHARD);
+        let shards = asked.map_or_else(|| wanted.min(roomy), usize::from);
+        u16::try_from(shards.clamp(1, pairs.max(1))).unwrap_or(u16::MAX)
     }
 
     /// How many entries the lane of one shard, of `shards`, needs room for.

@@ -129,7 +129,7 @@ fn shards_are_as_asked_or_configured_and_never_more_than_pairs_of_ports() {
     plan.config.runtime.shards = Some(2);
     assert_eq!(
         [None, Some(3), Some(0), Some(9)].map(|it| plan.shards(it)),
-        [2, 3, 1, 4]
+        [1, 3, 1, 4]
     );
     assert_eq!((plan.entries_max(1), plan.entries_max(2)), (7 * 16, 4 * 16));
     let engine = plan.engine(&[], None).unwrap();
@@ -143,4 +143,19 @@ fn password_with_a_control_character_is_refused_by_user() {
     let plan = plan("[auth]\nusers = { alice = \"a\\u0007b\" }").unwrap();
     let refused = plan.engine(&[], None).unwrap_err();
     assert!(matches!(refused, PlanError::Forbidden(name) if name == "alice"));
+}
+
+#[test]
+fn shards_are_so_few_that_each_has_room_unless_asked() {
+    let mut plan = plan("anonymous = true\n[runtime]\nshards = 4").unwrap();
+    assert_eq!(plan.shards(None), 4);
+    for (allocations, shards) in [(2, 1), (127, 1), (128, 2), (255, 3), (256, 4)] {
+        plan.config.limits.allocations = Some(allocations);
+        assert_eq!(plan.shards(None), shards, "{allocations}");
+        assert_eq!(plan.shards(Some(4)), 4);
+    }
+    plan.config.relay.ports = 50_000..=50_127;
+    assert_eq!(plan.shards(None), 2);
+    plan.config.runtime.shards = None;
+    assert!((1..=2).contains(&plan.shards(None)));
 }

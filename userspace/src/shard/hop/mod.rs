@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry::Occupied;
 
 use turnpike_turn::server::{ShardSlice, token_shard};
-use turnpike_types::{Action, ClientAddr, CommandError, DropReason, Entry, FiveTuple, Transport};
+use turnpike_types::{Action, ClientAddr, DropReason, Entry, FiveTuple, Transport};
 
-use super::mailbox::{Mailbox, Order, PARCELS_MAX, Parcel};
+use super::mailbox::{Mailbox, PARCELS_MAX, Parcel, Word};
 use super::owner::owner_of;
-use super::socket_lane::Packet;
+use super::socket_lane::{Packet, REPLIES_KEPT};
 use super::{NewStream, Shard, listener_tuple};
 use crate::uring::HEADROOM_BYTES;
 
@@ -28,8 +28,8 @@ pub(super) struct Hop {
     mailboxes: Vec<Mailbox>,
     /// Own five-tuples whose allocation is at another shard.
     lent: HashMap<FiveTuple, u16>,
-    /// Words that an owner's mailbox had no room for.
-    unsent: Vec<(u16, FiveTuple)>,
+    /// Words that a mailbox had no room for; none that a later one made untrue.
+    unsent: Vec<(u16, Word)>,
     /// Datagrams passed on.
     pub(super) hopped: u64,
 }
@@ -66,25 +66,30 @@ impl Hop {
         (owner != self.shard.index).then_some(owner)
     }
 
-    fn send(&self, shard: u16, order: Order) -> bool {
+    fn tell(&self, shard: u16, word: Word) -> bool {
         self.mailboxes
             .get(usize::from(shard))
-            .is_some_and(|mailbox| mailbox.try_send(order))
+            .is_some_and(|mailbox| mailbox.tell(word))
     }
 
-    /// Lets the owner have a five-tuple back.
-    fn unlend(&mut self, owner: u16, five_tuple: FiveTuple) {
-        let from = self.shard.index;
-        if !self.send(owner, Order::Unlend { five_tuple, from }) {
-            self.unsent.push((owner, five_tuple));
+    /// Tells another shard, later if its mailbox has no room now.
+    fn tell_surely(&mut self, shard: u16, word: Word) {
+        if !self.tell(shard, word) {
+            self.unsent.push((shard, word));
         }
     }
 
-    /// Tries again what an owner's mailbox had no room for.
+    /// Tries again what a mailbox had no room for.
     pub(super) fn retry(&mut self) {
-        for (owner, five_tuple) in std::mem::take(&mut self.unsent) {
-            self.unlend(owner, five_tuple);
+        for (shard, word) in std::mem::take(&mut self.unsent) {
+            self.tell_surely(shard, word);
         }
+    }
+
+    /// Leaves unsaid what was to be said of an allocation before the one that is lent for now.
+    fn forget_unsent(&mut self, five_tuple: &FiveTuple) {
+        self.unsent
+            .retain(|(_, word)| word.five_tuple() != five_tuple);
     }
 }
 
@@ -123,7 +128,8 @@ impl Shard {
 
     /// Hands a connection over; one that finds no room there is closed.
     pub(super) fn hand_over(&self, shard: u16, stream: NewStream) -> bool {
-        self.hop.send(shard, Order::Adopt(stream))
+        let mailbox = self.hop.mailboxes.get(usize::from(shard));
+        mailbox.is_some_and(|mailbox| mailbox.hand_over(stream))
     }
 
     /// Passes a datagram on to another shard; it is counted there, or here as dropped.
@@ -150,7 +156,9 @@ impl Shard {
             self.unpack(&parcel);
             self.inbox.empty(parcel);
         }
-        self.inbox.come_back();
+        if self.inbox.has_parcels() {
+            self.inbox.come_back();
+        }
     }
 
     fn unpack(&mut self, parcel: &Parcel) {
@@ -165,7 +173,8 @@ impl Shard {
             }
             return;
         }
-        let Some(mut buffer) = self.lane.ring.take_reply() else {
+        // The rest is for the server's answers, which a crowd of parcels must not use up.
+        let Some(mut buffer) = self.lane.ring.take_reply_above(REPLIES_KEPT) else {
             return self.lane.refuse_unbuffered(DropReason::QueueFull);
         };
         let range = HEADROOM_BYTES..HEADROOM_BYTES + payload.len();
@@ -181,38 +190,49 @@ impl Shard {
         self.serve_client(&five_tuple, packet);
     }
 
-    /// Asks for a five-tuple of another shard, before the allocation on it is opened.
-    ///
-    /// # Errors
-    /// When its owner has too much to do.
-    pub(super) fn borrow_for(&self, action: &Action) -> Result<(), CommandError> {
+    /// Asks for a five-tuple of another shard, before the allocation on it is opened. `false` when
+    /// its owner has too much to do.
+    pub(super) fn borrow_for(&mut self, action: &Action) -> bool {
         let Action::Install(Entry::Allocation(entry)) = action else {
-            return Ok(());
+            return true;
         };
         let five_tuple = entry.five_tuple;
         let Some(owner) = self.hop.other_owner(&five_tuple) else {
-            return Ok(());
+            return true;
         };
         let to = self.hop.shard.index;
-        if self.hop.send(owner, Order::Lend { five_tuple, to }) {
-            Ok(())
-        } else {
-            Err(CommandError::OutOfResources)
+        let is_lent = self.hop.tell(owner, Word::Lend { five_tuple, to });
+        if is_lent {
+            self.hop.forget_unsent(&five_tuple);
         }
+        is_lent
     }
 
     /// Gives a five-tuple back to its owner, if that is another shard: its allocation is over, or
     /// was not opened after all.
     pub(super) fn give_back_tuple(&mut self, five_tuple: &FiveTuple) {
         if let Some(owner) = self.hop.other_owner(five_tuple) {
-            self.hop.unlend(owner, *five_tuple);
+            let word = Word::Unlend {
+                five_tuple: *five_tuple,
+                from: self.hop.shard.index,
+            };
+            self.hop.tell_surely(owner, word);
         }
     }
 
     /// Lends an own five-tuple. A client that allocated twice at once has the later one.
     pub(super) fn lend(&mut self, five_tuple: FiveTuple, to: u16) {
-        self.hop.lent.insert(five_tuple, to);
-        self.server.handle_disconnect(self.now, &five_tuple);
+        self.hop.forget_unsent(&five_tuple);
+        let before = self.hop.lent.insert(five_tuple, to);
+        if let Some(before) = before.filter(|before| *before != to) {
+            self.hop.tell_surely(before, Word::End { five_tuple });
+        }
+        self.end_allocation(&five_tuple);
+    }
+
+    /// Ends the allocation on a five-tuple that now has one at another shard.
+    pub(super) fn end_allocation(&mut self, five_tuple: &FiveTuple) {
+        self.server.handle_disconnect(self.now, five_tuple);
         self.drain();
     }
 
