@@ -181,6 +181,33 @@ fn each_message_comes_in_a_tls_record_of_its_own() {
 }
 
 #[test]
+fn request_before_the_end_of_tls_or_before_garbage_is_answered() {
+    let stage = Stage::new();
+    for ends in [true, false] {
+        let Stream::Tls(mut stream) = stage.stream(Tls) else {
+            panic!("not TLS");
+        };
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        let mut last = binding_request(1);
+        if !ends {
+            last.extend([0xFF; 8]);
+        }
+        stream.conn.writer().write_all(&last).unwrap();
+        if ends {
+            stream.conn.send_close_notify();
+        }
+        let mut bytes = Vec::new();
+        stream.conn.write_tls(&mut bytes).unwrap();
+        stream.sock.write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        // An end that TLS did not announce is an error.
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.get(..2), Some(&[1, 1][..]), "{answer:?}");
+    }
+}
+
+#[test]
 fn client_that_goes_away_ends_its_allocation() {
     let stage = Stage::new();
     for transport in [Tcp, Tls] {

@@ -138,6 +138,10 @@ impl Connection {
             None => mem::swap(&mut bytes, &mut self.filling),
             Some(tls) => {
                 tls.seal(&self.filling, &mut bytes);
+                if self.state == State::Flushing {
+                    // After what waits: the client reads nothing behind it.
+                    tls.end(&mut bytes);
+                }
                 self.filling.clear();
                 self.filling.shrink_to(KEPT_BYTES);
             }
@@ -200,11 +204,8 @@ impl Connection {
     }
 
     /// Ends it when what waits is written.
-    pub(super) fn end(&mut self) {
+    pub(super) const fn end(&mut self) {
         self.state = State::Flushing;
-        if let Some(tls) = &mut self.tls {
-            tls.end();
-        }
     }
 
     /// Ends it at once, and forgets what waits.

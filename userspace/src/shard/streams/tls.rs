@@ -99,9 +99,10 @@ impl Tls {
         }
     }
 
-    /// Tells the client that nothing more will come.
-    pub(super) fn end(&mut self) {
+    /// Appends to `sealed` that nothing more will come; once.
+    pub(super) fn end(&mut self, sealed: &mut Vec<u8>) {
         self.connection.send_close_notify();
+        self.write_out(sealed);
     }
 
     fn write_out(&mut self, sealed: &mut Vec<u8>) {
