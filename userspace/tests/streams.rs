@@ -6,7 +6,7 @@
 
 mod stream_support;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use turnpike::shard::{ConnectionEnd, ConnectionRefusal};
@@ -181,6 +181,33 @@ fn each_message_comes_in_a_tls_record_of_its_own() {
 }
 
 #[test]
+fn request_before_the_end_of_tls_or_before_garbage_is_answered() {
+    let stage = Stage::new();
+    for ends in [true, false] {
+        let Stream::Tls(mut stream) = stage.stream(Tls) else {
+            panic!("not TLS");
+        };
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+        let mut last = binding_request(1);
+        if !ends {
+            last.extend([0xFF; 8]);
+        }
+        stream.conn.writer().write_all(&last).unwrap();
+        if ends {
+            stream.conn.send_close_notify();
+        }
+        let mut bytes = Vec::new();
+        stream.conn.write_tls(&mut bytes).unwrap();
+        stream.sock.write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        // An end that TLS did not announce is an error.
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.get(..2), Some(&[1, 1][..]), "{answer:?}");
+    }
+}
+
+#[test]
 fn client_that_goes_away_ends_its_allocation() {
     let stage = Stage::new();
     for transport in [Tcp, Tls] {
@@ -302,6 +329,7 @@ fn connections_beyond_the_limits_are_refused_and_room_comes_back() {
     stage.until("it is counted", |now| {
         now.refused_connections(ConnectionRefusal::AddressLimit) == 1
     });
+    assert_eq!(stage.relay.snapshot().accepted_connections(), 2);
     held.pop();
     drop(stage.join(|| stage.stream(Tcp)));
 
@@ -366,6 +394,116 @@ fn client_that_asks_and_never_reads_is_closed() {
     }
     stage.until("it is counted", |now| {
         now.closed_connections(ConnectionEnd::SlowReader) == 1
+    });
+}
+
+#[test]
+fn stranger_may_leave_less_unread_than_a_client_with_an_allocation() {
+    const REQUESTS: usize = 400;
+    let stage = Stage::new();
+    // One segment, answered within one turn.
+    let crowd = binding_request(9).repeat(REQUESTS);
+    let mut stranger = stage.connect(Tcp);
+    stranger.write_all(&crowd).unwrap();
+    assert_closed(stranger);
+    stage.until("it is counted", |now| {
+        now.closed_connections(ConnectionEnd::SlowReader) == 1
+    });
+    // What came behind the request that was too much is not answered.
+    assert_eq!(stage.relay.snapshot().replies_lost, 1);
+    let mut client = stage.allocate(Tcp).into_stream();
+    client.write(&crowd);
+    let (mut buffer, mut taken) = (vec![0; 65_536], 0);
+    while taken < REQUESTS * 32 {
+        let len = client.read(&mut buffer).unwrap();
+        assert!(len > 0, "closed");
+        taken += len;
+    }
+}
+
+#[test]
+fn requests_behind_the_one_that_closes_its_connection_are_not_served() {
+    let stage = Stage::new();
+    let mut stranger = stage.connect(Tcp);
+    let crowd = binding_request(9).repeat(600);
+    let (head, tail) = crowd.split_at(10);
+    stranger.write_all(head).unwrap();
+    // The first part is read before the second is sent: nothing else tells when.
+    std::thread::sleep(Duration::from_millis(20));
+    stranger.write_all(tail).unwrap();
+    assert_closed(stranger);
+    stage.until("it is counted", |now| {
+        now.closed_connections(ConnectionEnd::SlowReader) == 1
+    });
+    assert_eq!(stage.relay.snapshot().replies_lost, 1);
+}
+
+#[test]
+fn handshake_gives_way_to_a_newer_one_when_there_are_too_many() {
+    let stage = Stage::with_limits(|limits| limits.connections = Some(100));
+    let silent: Vec<_> = (0..16).map(|_| stage.connect(Tls)).collect();
+    stage.until("all are in", |now| now.live_connections() == 16);
+    drop(stage.allocate(Tls));
+    stage.until("one gave way", |now| {
+        now.closed_connections(ConnectionEnd::HandshakeTimeout) == 1
+    });
+    assert_closed(silent.into_iter().next().unwrap());
+}
+
+#[test]
+fn datagram_does_not_wait_behind_a_crowd_of_handshakes() {
+    const CROWD: usize = 300;
+    let stage =
+        Stage::with_limits(|limits| limits.connections_per_address = Some(2 * CROWD as u32));
+    let mut on_udp = stage.stream(Udp);
+    // Whoever sends may be held up, and the crowd be served meanwhile; not each time.
+    let is_soon = (0..5).any(|_| {
+        let mut crowd: Vec<_> = (0..CROWD)
+            .map(|_| match stage.stream(Tls) {
+                Stream::Tls(stream) => stream,
+                _ => panic!("not TLS"),
+            })
+            .collect();
+        stage.until("all are in", |now| now.live_connections() == CROWD as u64);
+        for stream in &mut crowd {
+            stream.conn.write_tls(&mut stream.sock).unwrap();
+        }
+        on_udp.write(&binding_request(1));
+        assert!(on_udp.read(&mut [0; 512]).unwrap() > 0);
+        let answered = |stream: &TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            let peeked = stream.peek(&mut [0; 1]);
+            stream.set_nonblocking(false).unwrap();
+            !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        };
+        let ahead = crowd.iter().filter(|it| answered(&it.sock)).count();
+        // All are served in the end.
+        for stream in &mut crowd {
+            stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        drop(crowd);
+        stage.until("all are gone", |now| now.live_connections() == 0);
+        ahead < CROWD / 2
+    });
+    assert!(is_soon, "the datagram came last");
+}
+
+#[test]
+fn handshake_message_that_is_too_long_is_a_failed_handshake() {
+    let stage = Stage::new();
+    let mut stream = stage.connect(Tls);
+    // A ClientHello of almost 16 MiB, by records of 16 KiB.
+    let mut record = vec![0; 16_384];
+    record[..4].copy_from_slice(&[1, 0xFF, 0xFF, 0xFF]);
+    for _ in 0..5 {
+        let _closed = stream.write_all(&[0x16, 3, 1, 0x40, 0]);
+        let _closed = stream.write_all(&record);
+        record.fill(0);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stage.until("it is counted", |now| {
+        now.closed_connections(ConnectionEnd::HandshakeFailed) == 1
     });
 }
 
@@ -450,7 +588,7 @@ fn exchange(caller: &mut Caller, peer: &Peer) {
 fn assert_closed(mut stream: TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let end = stream.read_to_end(&mut Vec::new());
-    let is_late = end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    let is_late = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
     assert!(!is_late, "the connection stays open");
 }
 

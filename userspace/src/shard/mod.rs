@@ -254,6 +254,7 @@ impl Shard {
             self.handle(completion);
             self.done += 1 + self.streams.take_messages();
         }
+        self.serve_crowd();
         if self
             .server
             .poll_timeout()
@@ -283,7 +284,7 @@ impl Shard {
     }
 
     fn patience(&self) -> Duration {
-        if self.lane.ring.has_reaped() {
+        if self.lane.ring.has_reaped() || self.streams.has_crowd() {
             return Duration::ZERO;
         }
         let most = if self.unpublished || self.stopping {

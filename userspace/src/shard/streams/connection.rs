@@ -48,6 +48,12 @@ pub(super) struct Connection {
     /// Whether its writes are watched.
     pub(super) is_watched: bool,
     pub(super) has_allocation: bool,
+    /// Whether it ever had an allocation: until then it is a stranger's.
+    pub(super) is_trusted: bool,
+    /// What came and waits for its turn.
+    pub(super) parked: Vec<u8>,
+    /// Whether the client sends no more, noticed while bytes of it waited.
+    pub(super) has_ended: bool,
     /// Where it is about to go.
     pub(super) moving: Option<Box<Move>>,
     /// Whether it came from another shard, and has had no allocation here.
@@ -58,6 +64,8 @@ pub(super) struct Connection {
     pub(super) idle_since: Timestamp,
     /// When the client last took something, or was first offered it.
     pub(super) progress_at: Timestamp,
+    /// Whether a write began since it closes: from then on no progress counts.
+    is_ending: bool,
     /// What is to be written, not sealed yet.
     filling: Vec<u8>,
     /// What goes before that: sealed, and written up to `from`.
@@ -87,11 +95,15 @@ impl Connection {
             is_dirty: false,
             is_watched: false,
             has_allocation: false,
+            is_trusted: false,
+            parked: Vec::new(),
+            has_ended: false,
             moving: None,
             has_moved: false,
             place,
             idle_since: now,
             progress_at: now,
+            is_ending: false,
             filling: Vec::new(),
             rest: None,
             from: 0,
@@ -103,11 +115,32 @@ impl Connection {
         self.tls.as_ref().is_some_and(Tls::is_handshaking)
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether it is open, and has not agreed on TLS yet.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        self.is_open() && self.is_handshaking()
+    }
+
+    /// Whether what comes is to wait for its turn: TLS costs more than its bytes, and no one who has
+    /// not shown a credential may have more than a share of a loop turn for it.
+    pub(super) const fn waits_its_turn(&self) -> bool {
+        self.tls.is_some() && !self.is_trusted
+    }
+
     /// Appends one message, whole or not at all; `false` when more than `queue_bytes` would wait.
     pub(super) fn append(&mut self, parts: [&[u8]; 3], queue_bytes: usize) -> bool {
         let more: usize = parts.iter().map(|part| part.len()).sum();
-        if self.filling.len() + more > queue_bytes {
+        let len = self.filling.len() + more;
+        if len > queue_bytes {
             return false;
+        }
+        if len > self.filling.capacity() {
+            // Not left to the vector, which might take twice the limit.
+            let capacity = len.max(2 * self.filling.capacity()).min(queue_bytes);
+            self.filling.reserve_exact(capacity - self.filling.len());
         }
         for part in parts {
             self.filling.extend_from_slice(part);
@@ -138,6 +171,10 @@ impl Connection {
             None => mem::swap(&mut bytes, &mut self.filling),
             Some(tls) => {
                 tls.seal(&self.filling, &mut bytes);
+                if self.state == State::Flushing {
+                    // After what waits: the client reads nothing behind it.
+                    tls.end(&mut bytes);
+                }
                 self.filling.clear();
                 self.filling.shrink_to(KEPT_BYTES);
             }
@@ -151,9 +188,12 @@ impl Connection {
     }
 
     /// Notes that a write begins.
-    pub(super) const fn write_begun(&mut self, now: Timestamp) {
+    pub(super) fn write_begun(&mut self, now: Timestamp) {
         self.is_writing = true;
-        self.progress_at = now;
+        if !self.is_ending {
+            self.progress_at = now;
+            self.is_ending = self.state != State::Open;
+        }
     }
 
     /// Puts back what the ring did not take.
@@ -172,7 +212,8 @@ impl Connection {
         let Ok(taken) = result else {
             return;
         };
-        if taken > 0 {
+        // One that closes has one deadline, however slowly its client reads.
+        if taken > 0 && self.state == State::Open {
             self.progress_at = now;
         }
         self.from += taken;
@@ -191,7 +232,7 @@ impl Connection {
 
     /// Whether nothing is under way on its descriptor and nothing waits to be.
     pub(super) fn is_quiet(&self) -> bool {
-        !self.is_armed && !self.is_writing && !self.has_output()
+        !self.is_armed && !self.is_writing && !self.has_output() && self.parked.is_empty()
     }
 
     /// Whether it is still to go to another shard.
@@ -200,11 +241,8 @@ impl Connection {
     }
 
     /// Ends it when what waits is written.
-    pub(super) fn end(&mut self) {
+    pub(super) const fn end(&mut self) {
         self.state = State::Flushing;
-        if let Some(tls) = &mut self.tls {
-            tls.end();
-        }
     }
 
     /// Ends it at once, and forgets what waits.

@@ -9,6 +9,7 @@
 //! else's; one that stays so is closed.
 
 mod connection;
+mod crowd;
 mod limits;
 mod listeners;
 mod moving;
@@ -26,9 +27,11 @@ use socket2::Socket;
 use turnpike_turn::server::MESSAGE_MAX;
 use turnpike_types::{ClientAddr, DropReason, FiveTuple, ServerAddr, Timestamp, Transport};
 
+use super::COMPLETIONS_MAX;
 use super::connection::{ConnectionCounters, ConnectionEnd, ConnectionRefusal};
 use crate::uring::{OpKind, OpToken, Ring, Via};
 use connection::{Connection, State};
+use crowd::Crowd;
 use listeners::Listeners;
 use moving::Begun;
 use table::Table;
@@ -40,6 +43,13 @@ pub use places::Places;
 
 /// Connections of one kind that are closed for their timeout in one turn; more wait for the next.
 const EXPIRED_MAX: usize = 256;
+
+/// Entries of the watches that are taken out in one turn, most of them of connections long closed.
+const LOOKS_MAX: usize = 4 * COMPLETIONS_MAX;
+
+/// Bytes that may wait for a client that never had an allocation: room for answers to more requests
+/// than it has reason to send at a time.
+const STRANGER_QUEUE_BYTES: usize = 8 << 10;
 
 /// A connection without a shard: it was accepted, or another shard has served it.
 #[derive(Debug)]
@@ -112,6 +122,7 @@ pub(super) struct Streams {
     dirty: Vec<ConnectionId>,
     /// Connections that go to another shard as soon as they are at rest.
     moving: Vec<ConnectionId>,
+    crowd: Crowd,
     handshakes: Watch,
     idle: Watch,
     stalls: Watch,
@@ -138,6 +149,7 @@ impl Streams {
             unarmed: Vec::new(),
             dirty: Vec::new(),
             moving: Vec::new(),
+            crowd: Crowd::default(),
             handshakes: Watch::new(limits.handshake_timeout),
             idle: Watch::new(limits.idle_timeout),
             stalls: Watch::new(limits.stall_timeout / 2),
@@ -162,6 +174,7 @@ impl Streams {
     /// Takes a connection in, or refuses it by closing it. What another shard has read is to be
     /// read again.
     fn admit(&mut self, now: Timestamp, stream: NewStream) -> Option<(ConnectionId, Vec<u8>)> {
+        let is_new = stream.begun.is_none();
         let admitted = self.seat(stream);
         let (five_tuple, socket, begun) = match admitted {
             Ok(admitted) => admitted,
@@ -170,6 +183,9 @@ impl Streams {
                 return None;
             }
         };
+        if is_new {
+            self.counters.accept(five_tuple.transport);
+        }
         self.counters.admit(five_tuple.transport);
         let Begun { tls, place, unread } = begun;
         let mut connection = Connection::new(now, socket, five_tuple, tls, MESSAGE_MAX, place);
@@ -182,6 +198,7 @@ impl Streams {
         for queue in [&mut self.unarmed, &mut self.dirty] {
             queue.reserve(self.table.capacity().saturating_sub(queue.len()));
         }
+        self.prune();
         if is_handshaking {
             self.handshakes.push(now, id);
         } else {
@@ -190,11 +207,18 @@ impl Streams {
         Some((id, unread))
     }
 
+    /// Forgets what is still noted of connections that are gone, when that has become much.
+    fn prune(&mut self) {
+        let Self { table, .. } = self;
+        let most = 2 * table.capacity() + COMPLETIONS_MAX;
+        for watch in [&mut self.handshakes, &mut self.idle, &mut self.stalls] {
+            watch.prune(most, |id| table.get_mut(id).is_some());
+        }
+        self.crowd.prune(most, |id| table.get_mut(id).is_some());
+    }
+
     /// Finds a place for a connection, and TLS where it speaks that, unless it has them.
     fn seat(&mut self, stream: NewStream) -> Result<(FiveTuple, Socket, Begun), ConnectionRefusal> {
-        if stream.begun.is_none() {
-            self.counters.accept(stream.transport);
-        }
         let five_tuple = stream.five_tuple().ok_or(ConnectionRefusal::Broken)?;
         // The client has begun anew before the end of its last connection was seen here.
         if let Some(old) = self.table.find(&five_tuple) {
@@ -203,7 +227,14 @@ impl Streams {
         if let Some(begun) = stream.begun {
             return Ok((five_tuple, stream.socket, *begun));
         }
-        let place = self.places.take(five_tuple.client.ip())?;
+        let mut place = self.places.take(five_tuple.client.ip())?;
+        if stream.transport == Transport::Tls && !place.begin_handshake() {
+            // The one that has had the most time goes.
+            self.cut_oldest_handshake();
+            if !place.begin_handshake() {
+                return Err(ConnectionRefusal::Limit);
+            }
+        }
         let tls = match (stream.transport, &self.tls) {
             (Transport::Tls, Some(config)) => {
                 let tls = Tls::new(config, self.limits.write_queue_bytes);
@@ -244,8 +275,15 @@ impl Streams {
             return false;
         };
         let queue_bytes = self.limits.write_queue_bytes;
-        let connection = self.table.get_mut(id);
-        let is_taken = connection.is_some_and(|it| it.append([message, &[], &[]], queue_bytes));
+        let is_taken = self.table.get_mut(id).is_some_and(|it| {
+            let of_stranger = queue_bytes.min(STRANGER_QUEUE_BYTES);
+            let most = if it.is_trusted {
+                queue_bytes
+            } else {
+                of_stranger
+            };
+            it.append([message, &[], &[]], most)
+        });
         if is_taken {
             self.mark_dirty(id);
         } else {
@@ -258,6 +296,7 @@ impl Streams {
     pub(super) fn allocation_created(&mut self, five_tuple: &FiveTuple) {
         if let Some(connection) = self.table.find_mut(five_tuple) {
             connection.has_allocation = true;
+            connection.is_trusted = true;
             connection.has_moved = false;
         }
     }
@@ -279,6 +318,7 @@ impl Streams {
                 && connection.state == State::Open
                 && !connection.is_armed
                 && connection.moving.is_none()
+                && !connection.has_ended
             {
                 if !ring.receive_stream(connection.via, id.token(OpKind::ReceiveStream)) {
                     break;
@@ -328,20 +368,24 @@ impl Streams {
 
     /// Closes connections whose time is up.
     pub(super) fn expire(&mut self, now: Timestamp) {
+        let mut looks = LOOKS_MAX;
         for _ in 0..EXPIRED_MAX {
-            let Some(id) = self.handshakes.pop_due(now) else {
+            let is_live = |id| {
+                self.table
+                    .get_mut(id)
+                    .is_some_and(|it| it.is_in_handshake())
+            };
+            let Some(id) = self.handshakes.pop_due(now, &mut looks, is_live) else {
                 break;
             };
-            if self.table.get_mut(id).is_some_and(|it| it.is_handshaking()) {
-                self.close(id, ConnectionEnd::HandshakeTimeout);
-            }
+            self.close(id, ConnectionEnd::HandshakeTimeout);
         }
         for _ in 0..EXPIRED_MAX {
-            let Some(id) = self.idle.pop_due(now) else {
+            let is_live = |id| self.table.get_mut(id).is_some_and(|it| it.is_open());
+            let Some(id) = self.idle.pop_due(now, &mut looks, is_live) else {
                 break;
             };
             match self.table.get_mut(id) {
-                Some(it) if it.state != State::Open => {}
                 Some(it)
                     if it.has_allocation || now.since(it.idle_since) < self.limits.idle_timeout =>
                 {
@@ -352,10 +396,23 @@ impl Streams {
             }
         }
         for _ in 0..EXPIRED_MAX {
-            let Some(id) = self.stalls.pop_due(now) else {
+            let is_live = |id| self.table.get_mut(id).is_some();
+            let Some(id) = self.stalls.pop_due(now, &mut looks, is_live) else {
                 break;
             };
             self.look_at_write(now, id);
+        }
+    }
+
+    /// Closes the connection that has been in its TLS handshake for longest here.
+    fn cut_oldest_handshake(&mut self) {
+        let is_live = |id| {
+            self.table
+                .get_mut(id)
+                .is_some_and(|it| it.is_in_handshake())
+        };
+        if let Some(id) = self.handshakes.pop(is_live) {
+            self.close(id, ConnectionEnd::HandshakeTimeout);
         }
     }
 
@@ -416,6 +473,8 @@ impl Streams {
             return;
         }
         let five_tuple = connection.five_tuple;
+        connection.place.end_handshake();
+        self.crowd.leave(connection);
         self.counters.close(five_tuple.transport, reason);
         match reason {
             ConnectionEnd::SlowReader | ConnectionEnd::HandshakeTimeout => connection.abort(),

@@ -13,10 +13,17 @@ use crate::shard::ConnectionRefusal;
 /// The part of an IPv6 address that is one client's.
 const CLIENT_PREFIX_V6: u128 = !0 << 64;
 
+/// The part of the connections that may be in a TLS handshake: each may hold 64 KiB there.
+const HANDSHAKING_SHARE: usize = 8;
+
+/// As many may be, however few connections there are.
+const HANDSHAKING_MIN: usize = 16;
+
 /// The places of a relay, which its shards share.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
+    most_handshaking: usize,
     most_of_address: u32,
     held: Mutex<Held>,
 }
@@ -24,6 +31,7 @@ pub struct Places {
 #[derive(Default)]
 struct Held {
     total: usize,
+    handshaking: usize,
     by_address: HashMap<IpAddr, u32>,
 }
 
@@ -39,6 +47,7 @@ impl Places {
     pub fn new(most: usize, most_of_address: u32) -> Self {
         Self {
             most,
+            most_handshaking: (most / HANDSHAKING_SHARE).max(HANDSHAKING_MIN),
             most_of_address,
             held: Mutex::default(),
         }
@@ -63,6 +72,7 @@ impl Places {
         Ok(Place {
             places: Arc::clone(self),
             client,
+            is_handshaking: false,
         })
     }
 
@@ -87,10 +97,34 @@ impl Places {
 pub(super) struct Place {
     places: Arc<Places>,
     client: IpAddr,
+    is_handshaking: bool,
+}
+
+impl Place {
+    /// Counts its connection with those in a TLS handshake; `false` when there are enough.
+    pub(super) fn begin_handshake(&mut self) -> bool {
+        let mut held = self.places.held();
+        if held.handshaking >= self.places.most_handshaking {
+            return false;
+        }
+        held.handshaking += 1;
+        self.is_handshaking = true;
+        true
+    }
+
+    /// Notes that the handshake is over, if there was one.
+    pub(super) fn end_handshake(&mut self) {
+        if self.is_handshaking {
+            self.is_handshaking = false;
+            let mut held = self.places.held();
+            held.handshaking = held.handshaking.saturating_sub(1);
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.end_handshake();
         self.places.give_back(self.client);
     }
 }

@@ -17,6 +17,9 @@ use crate::shard::socket_lane::Packet;
 use crate::shard::{ConnectionEnd, ConnectionRefusal};
 use crate::uring::{Buffer, OpToken, StreamCompletion};
 
+/// As many bytes in TLS are as much work as a message: they may be many small records.
+const BYTES_OF_A_MESSAGE: usize = 64;
+
 /// The most padding there is.
 const PADDING: [u8; 3] = [0; 3];
 
@@ -135,11 +138,31 @@ impl Shard {
         if !armed {
             self.streams.disarmed(id);
         }
+        let bytes = self.lane.ring.bytes(&buffer).get(..filled).unwrap_or(&[]);
+        if self.streams.park(id, bytes) {
+            return self.lane.ring.give_back(buffer);
+        }
         let mut plain = mem::take(&mut self.streams.plain);
         plain.clear();
-        let bytes = self.lane.ring.bytes(&buffer).get(..filled).unwrap_or(&[]);
         let progress = self.streams.open(self.now, id, bytes, &mut plain);
         self.lane.ring.give_back(buffer);
+        self.opened(id, plain, progress);
+    }
+
+    /// Takes in bytes that have waited.
+    pub(super) fn take_in(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let mut plain = mem::take(&mut self.streams.plain);
+        plain.clear();
+        let progress = self.streams.open(self.now, id, bytes, &mut plain);
+        self.opened(id, plain, progress);
+    }
+
+    fn opened(
+        &mut self,
+        id: ConnectionId,
+        plain: Vec<u8>,
+        progress: Result<Progress, rustls::Error>,
+    ) {
         if !self.streams.keep_unread(id, &plain) {
             self.read_frames(id, &plain);
         }
@@ -202,6 +225,10 @@ impl Shard {
                     return Ok(());
                 }
                 self.take_frame(five_tuple, frame);
+                // The answer may have been one too many.
+                if self.streams.frame_max(id).is_none() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -249,12 +276,14 @@ impl Streams {
             plain.extend_from_slice(bytes);
             return Ok(Progress::Open);
         };
+        self.messages += bytes.len() / BYTES_OF_A_MESSAGE;
         let was_handshaking = tls.is_handshaking();
         let progress = tls.open(bytes, plain);
         let is_ready = was_handshaking && !tls.is_handshaking();
         let has_output = connection.has_output();
         if is_ready {
             connection.idle_since = now;
+            connection.place.end_handshake();
             self.idle.push(now, id);
         }
         if has_output {
@@ -306,7 +335,12 @@ impl Streams {
             && self.table.get_mut(id).is_some_and(|it| it.moving.is_some());
         // Out of buffers, or disturbed: it is armed again with the next turn.
         let is_passing = matches!(result, Err(Errno::ENOBUFS | Errno::EINTR | Errno::EAGAIN));
-        if !is_asked_for && !is_passing {
+        if result.is_ok()
+            && let Some(connection) = self.table.get_mut(id)
+            && !connection.parked.is_empty()
+        {
+            connection.has_ended = true;
+        } else if !is_asked_for && !is_passing {
             self.close(id, ConnectionEnd::Client);
         }
     }

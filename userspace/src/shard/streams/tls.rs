@@ -8,7 +8,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{InvalidMessage, ServerConfig, ServerConnection};
 use turnpike_stun::stream::FrameHeader;
 
 /// One client's TLS.
@@ -56,9 +56,11 @@ impl Tls {
     ) -> Result<Progress, rustls::Error> {
         let mut progress = Progress::Open;
         while !bytes.is_empty() && progress == Progress::Open {
-            // All that it held before was read: it fails only once the client ended the stream.
-            if !matches!(self.connection.read_tls(&mut bytes), Ok(1..)) {
-                return Ok(Progress::Ended);
+            match self.connection.read_tls(&mut bytes) {
+                Ok(1..) => {}
+                Ok(0) => return Ok(Progress::Ended),
+                // All that it held before was read: only a handshake message fills it.
+                Err(_) => return Err(InvalidMessage::HandshakePayloadTooLarge.into()),
             }
             let state = self.connection.process_new_packets()?;
             if state.plaintext_bytes_to_read() > 0 {
@@ -99,9 +101,10 @@ impl Tls {
         }
     }
 
-    /// Tells the client that nothing more will come.
-    pub(super) fn end(&mut self) {
+    /// Appends to `sealed` that nothing more will come; once.
+    pub(super) fn end(&mut self, sealed: &mut Vec<u8>) {
         self.connection.send_close_notify();
+        self.write_out(sealed);
     }
 
     fn write_out(&mut self, sealed: &mut Vec<u8>) {
