@@ -79,6 +79,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         ..Options::default()
     };
     let descriptors = raise_descriptor_limit()?;
+    if let Some(connections) = plan.leave_descriptors(descriptors) {
+        tracing::info!(
+            "at most {connections} connections of clients: the other half of the descriptors is for \
+             relayed addresses (`ulimit -n`, systemd: LimitNOFILE=)"
+        );
+    }
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
     // The shards have theirs; millions of users are not kept once more.

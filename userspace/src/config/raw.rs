@@ -169,7 +169,8 @@ pub(super) struct Limits {
     /// are.
     #[schemars(example = &"40 MB")]
     pub(super) user_bytes_per_second: Option<At<SizeText>>,
-    /// Connections of clients over TCP and TLS, in all. One beyond is closed.
+    /// Connections of clients over TCP and TLS, in all, and never more than half of the descriptors.
+    /// One beyond is closed; of TLS handshakes, an eighth at a time.
     #[schemars(range(min = 1), extend("default" = 16384))]
     pub(super) connections: Option<At<u32>>,
     /// Connections from one client address, or from one IPv6 /64.

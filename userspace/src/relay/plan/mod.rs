@@ -202,6 +202,15 @@ impl Plan {
         }
     }
 
+    /// Leaves half of the process's descriptors to relayed addresses: strangers that only connect would
+    /// take them all. Says how many connections there may be if that is fewer than wanted.
+    pub fn leave_descriptors(&mut self, descriptors: u64) -> Option<u32> {
+        let most = u32::try_from(descriptors / 2).unwrap_or(u32::MAX).max(1);
+        let wanted = self.config.limits.connections.unwrap_or(CONNECTIONS);
+        self.config.limits.connections = Some(wanted.min(most));
+        (wanted > most).then_some(most)
+    }
+
     /// How many clients on streams there may be.
     #[must_use]
     pub fn places(&self) -> Places {

@@ -146,6 +146,17 @@ fn password_with_a_control_character_is_refused_by_user() {
 }
 
 #[test]
+fn connections_leave_half_of_the_descriptors() {
+    let mut plan = plan("anonymous = true\n[limits]\nconnections = 100").unwrap();
+    assert_eq!(plan.leave_descriptors(1_000), None);
+    assert_eq!(plan.config.limits.connections, Some(100));
+    assert_eq!(plan.leave_descriptors(64), Some(32));
+    assert_eq!(plan.config.limits.connections, Some(32));
+    plan.config.limits.connections = None;
+    assert_eq!(plan.leave_descriptors(0), Some(1));
+}
+
+#[test]
 fn shards_are_so_few_that_each_has_room_unless_asked() {
     let mut plan = plan("anonymous = true\n[runtime]\nshards = 4").unwrap();
     assert_eq!(plan.shards(None), 4);
