@@ -46,7 +46,7 @@ fn a_locked_database_costs_calls_nothing_and_is_told_once() {
 }
 
 /// What the relay says, and that the users it knows stay.
-const DOWN: &str = "the user database is down; the 1 users and 0 secrets known from it stay";
+const DOWN: &str = "the user database is down; the 1 user and 0 secrets known from it stay";
 
 #[test]
 fn a_full_disk_under_the_log_costs_calls_nothing() {
