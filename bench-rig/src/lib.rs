@@ -6,4 +6,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod method;
 pub mod netns;
+pub mod report;
