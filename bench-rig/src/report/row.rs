@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mark::Mark;
 use super::number;
-use crate::method::statistics::Estimate;
+use crate::method::statistics::{Estimate, Point};
 
 /// One row. The first of the measured is Turnpike, or what stands in its place; the others are rivals.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Measured {
     pub subject: String,
     /// Its figure, or why there is none.
     pub figure: Result<Figure, String>,
+    /// The trials behind a slope, for those who want to draw their own line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Point>,
 }
 
 /// A figure with its interval.
@@ -160,6 +163,7 @@ pub(super) mod tests {
                     })
                 })
                 .map_err(str::to_owned),
+            points: Vec::new(),
         });
         Row {
             name: "cpu-bursty".to_owned(),
