@@ -16,7 +16,11 @@ type Turn = [[f64; QUANTILES.len()]; SHARES.len()];
 pub(super) fn measure(stage: &mut Stage<'_>, scene: &Scene, who: &[Who], rate: f64) -> Vec<Row> {
     let rounds = stage.effort.rounds;
     let straight = stage
-        .without_relay(scene, rounds, |playing| turn(playing, rate))
+        .take_turns(&[Who::Redirect], &scene.straight(), rounds, |playing| {
+            Ok(vec![turn(playing, rate)?])
+        })
+        .pop()
+        .unwrap_or_else(|| Ok(Vec::new()))
         .map(|turns| typical(&turns));
     let taken = stage.take_turns(who, scene, rounds, |playing| Ok(vec![turn(playing, rate)?]));
     let mut rows = Vec::new();

@@ -2,22 +2,27 @@
 //!
 //! An [`Experiment`] sets up relays one after the other on a [`stage`], takes trials through
 //! [`crate::load`] and [`crate::account`], and turns them into rows by [`crate::method`]. It knows no
-//! packet formats and no relay's command line.
+//! packet formats and no relay's command line. Everything is bounded: trials in length and number,
+//! rounds, waits for a relay that does not answer.
 
 mod cost;
 mod cycles;
 mod delay;
 mod effort;
 mod experiment;
+mod fault;
 mod ledger;
 mod memory;
 mod progress;
 mod rate;
+mod run;
+mod scene;
 mod stage;
 
 pub use self::effort::Effort;
 pub use self::experiment::Experiment;
 pub use self::ledger::Ledger;
+pub use self::run::{RunError, run};
 
 use std::path::PathBuf;
 
@@ -32,6 +37,24 @@ pub struct Plan {
     pub effort: Effort,
     /// The turnpike program.
     pub turnpike: PathBuf,
-    /// Names of rivals, of [`RIVALS`].
-    pub rivals: Vec<String>,
+    /// Whom to measure beside it.
+    pub rivals: Rivals,
+}
+
+/// Whom to measure beside Turnpike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rivals {
+    /// All that can be had.
+    All,
+    /// Those whose name contains one of these.
+    Named(Vec<String>),
+}
+
+impl Rivals {
+    fn include(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(parts) => parts.iter().any(|part| name.contains(part)),
+        }
+    }
 }

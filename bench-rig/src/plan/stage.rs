@@ -16,8 +16,16 @@ use crate::method::alternate::{Disturbance, disturbance, turns, undisturbed};
 use crate::netns::bench::BenchHosts;
 use crate::subject::{Running, Settings, Subject};
 
-/// A relay's place on the stage.
-pub(super) type Who = usize;
+/// Who can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A relay, by its place: Turnpike is 0.
+    Relay(usize),
+    /// The kernel's routing between clients and peers: no relay.
+    Routes,
+    /// An XDP program that exchanges addresses and nothing else: no relay.
+    Redirect,
+}
 
 /// Hosts and relays.
 pub(super) struct Stage<'p> {
@@ -46,13 +54,18 @@ impl<'p> Stage<'p> {
 
     /// Everybody, Turnpike first.
     pub(super) fn everybody(&self) -> Vec<Who> {
-        (0..self.subjects.len()).collect()
+        (0..self.subjects.len()).map(Who::Relay).collect()
     }
 
     pub(super) fn name_of(&self, who: Who) -> String {
-        self.subjects
-            .get(who)
-            .map_or_else(String::new, |subject| subject.name().to_owned())
+        match who {
+            Who::Relay(place) => self
+                .subjects
+                .get(place)
+                .map_or_else(String::new, |subject| subject.name().to_owned()),
+            Who::Routes => "kernel routing".to_owned(),
+            Who::Redirect => "bare XDP redirect".to_owned(),
+        }
     }
 
     /// How many trials were thrown out so far.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use turnpike_bench_rig::plan::{Effort, Experiment, Plan, RIVALS};
+use turnpike_bench_rig::plan::{Effort, Experiment, Plan, Rivals};
 
 /// Measures Turnpike beside other relays, on this machine, in one run.
 ///
@@ -32,8 +32,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", default_value = "target/release/turnpike")]
     turnpike: PathBuf,
 
-    /// Measure only this rival beside it; may be given more than once; "none" for none
-    #[arg(long, value_name = "NAME", value_parser = rival_names())]
+    /// Measure only rivals whose name contains this, such as 4.6.1; may be given more than once;
+    /// "none" for none
+    #[arg(long, value_name = "NAME")]
     rival: Vec<String>,
 
     /// Seconds that one trial lasts, instead of the pace's own
@@ -91,20 +92,13 @@ impl Args {
         }
     }
 
-    fn rivals(&self) -> Vec<String> {
+    fn rivals(&self) -> Rivals {
         match self.rival.as_slice() {
-            [] => RIVALS.iter().map(|name| (*name).to_owned()).collect(),
-            named => named
-                .iter()
-                .filter(|name| *name != NONE)
-                .cloned()
-                .collect(),
+            [] => Rivals::All,
+            [none] if none == NONE => Rivals::Named(Vec::new()),
+            named => Rivals::Named(named.to_vec()),
         }
     }
-}
-
-fn rival_names() -> clap::builder::PossibleValuesParser {
-    RIVALS.iter().copied().chain([NONE]).into()
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -123,7 +117,7 @@ const EXAMPLES: &str = "\
 Examples:
   turnpike-bench --pace quick               every mark, in under six minutes
   turnpike-bench --only cpu-bursty          one thing, of all relays
-  turnpike-bench --only cpu-bursty --turnpike /tmp/mine --rival coturn-4.6.1
+  turnpike-bench --only cpu-bursty --turnpike /tmp/mine --rival 4.6.1
   turnpike-bench --only rate --rival none   Turnpike alone, while you mend it
   turnpike-bench --list                     what can be measured";
 
@@ -145,7 +139,7 @@ mod tests {
     fn without_arguments_all_is_measured_of_everybody() {
         let plan = parse("turnpike-bench").plan();
         assert_eq!(plan.experiments, Experiment::ALL);
-        assert_eq!(plan.rivals, RIVALS);
+        assert_eq!(plan.rivals, Rivals::All);
     }
 
     #[test]
@@ -155,7 +149,7 @@ mod tests {
         )
         .plan();
         assert_eq!(plan.experiments, [Experiment::CpuBursty]);
-        assert!(plan.rivals.is_empty());
+        assert_eq!(plan.rivals, Rivals::Named(Vec::new()));
         assert_eq!(plan.effort.trial, Duration::from_millis(500));
         assert_eq!(plan.effort.rounds, 1);
     }
