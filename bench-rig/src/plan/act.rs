@@ -1,47 +1,197 @@
 //! What stands between clients and peers in a trial: a relay, or one of the ceilings.
 
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use turnpike_types::AddressFamily;
+
 use super::fault::Fault;
 use super::scene::Scene;
-use super::stage::Who;
 use crate::ceiling::KernelRoutes;
 use crate::load::clients::{Crowd, Established, KEEP_ALIVE_EVERY, Peers, establish};
-use crate::load::packet::{CLIENTS, PEERS, Wire};
+use crate::load::packet::{CLIENTS, PEERS, VirtualNet, Wire};
 use crate::load::{Flow, Path};
 use crate::netns::bench::BenchHosts;
 use crate::subject::{Running, Settings, Subject};
-use std::net::SocketAddr;
-use std::time::Instant;
-use turnpike_types::AddressFamily;
 
 /// A relay with its allocations, or a ceiling.
 pub(super) enum Act<'h> {
+    /// A relay.
     Relay {
         running: Running,
-        /// None without flows.
         clients: Option<Established>,
         refreshed: Instant,
     },
-    Ceiling {
+    /// The kernel's routing.
+    Routes {
+        _routes: KernelRoutes<'h>,
         flows: Vec<Flow>,
-        _between: KernelRoutes<'h>,
     },
 }
 
 impl<'h> Act<'h> {
-    /// Starts a relay and gets the scene's allocations of it, all of them.
-    pub(super) fn relay(hosts: &'h BenchHosts, subject: &dyn Subject, scene: &Scene) -> Result<Self, Fault> {
+    /// Starts a relay and gets the scene's allocations of it.
+    pub(super) fn relay(
+        hosts: &'h BenchHosts,
+        subject: &dyn Subject,
+        scene: &Scene,
+    ) -> Result<Self, Fault> {
         let running = subject.start(hosts, &Settings::default())?;
         let clients = match scene.flows {
             0 => None,
             _ => Some(crowd(hosts, &running, scene)?),
         };
-        if let Some(ceiling) = clients.as_ref().and_then(|clients| clients.ceiling.clone()) {
-            return Err(Fault::Failed(ceiling));
-        }
         Ok(Self::Relay {
             running,
             clients,
             refreshed: Instant::now(),
         })
+    }
+
+    /// Has the kernel route.
+    pub(super) fn routes(hosts: &'h BenchHosts, scene: &Scene) -> Result<Self, Fault> {
+        Ok(Self::Routes {
+            _routes: KernelRoutes::start(hosts)?,
+            flows: straight(scene),
+        })
+    }
+
+    /// Its flows.
+    pub(super) fn flows(&self) -> Vec<Flow> {
+        match self {
+            Self::Relay { clients, .. } => clients
+                .as_ref()
+                .map_or_else(Vec::new, |clients| clients.flows.clone()),
+            Self::Routes { flows, .. } => flows.clone(),
+        }
+    }
+
+    /// The relay that runs, when this is one.
+    pub(super) fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Relay { running, .. } => Some(running),
+            Self::Routes { .. } => None,
+        }
+    }
+
+    /// Processes to be charged.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.running().map_or_else(Vec::new, Running::pids)
+    }
+
+    /// How far it got, when it gave fewer allocations than were asked for.
+    pub(super) fn ceiling(&self) -> Option<&str> {
+        match self {
+            Self::Relay { clients, .. } => clients.as_ref()?.ceiling.as_deref(),
+            Self::Routes { .. } => None,
+        }
+    }
+
+    /// Refreshes allocations when it is time to.
+    pub(super) fn keep_alive(&mut self) -> Result<(), Fault> {
+        if let Self::Relay {
+            clients: Some(clients),
+            refreshed,
+            ..
+        } = self
+            && refreshed.elapsed() > KEEP_ALIVE_EVERY
+        {
+            clients.keep_alive()?;
+            *refreshed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// An error if the relay has died.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        match self.running() {
+            Some(running) if !running.is_alive() => Err(Fault::Died(last_words(&running.output()))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends it.
+    pub(super) fn end(self) {
+        if let Self::Relay { running, .. } = self {
+            running.stop();
+        }
+    }
+}
+
+fn crowd(hosts: &BenchHosts, running: &Running, scene: &Scene) -> Result<Established, Fault> {
+    let server = if scene.clients_v6 {
+        running.server_v6()
+    } else {
+        running.server()
+    };
+    let crowd = Crowd {
+        servers: vec![server],
+        credentials: vec![running.credential()],
+        count: scene.flows,
+        relayed: family(scene.peers_v6),
+        peers: match scene.shape.path {
+            Path::Hairpin => Peers::Pairs,
+            Path::Relayed | Path::Straight => Peers::Virtual,
+        },
+        channels: true,
+    };
+    Ok(establish(&Wire::of_clients(hosts), &crowd)?)
+}
+
+/// Flows between clients and peers without a relay; both have addresses of the clients' family.
+fn straight(scene: &Scene) -> Vec<Flow> {
+    let address = |net: VirtualNet, ending: u16| {
+        let ip = if scene.clients_v6 {
+            net.v6(ending)
+        } else {
+            net.v4(ending)
+        };
+        SocketAddr::new(ip, STRAIGHT_PORT)
+    };
+    (1..=u16::MAX)
+        .zip(0..scene.flows)
+        .map(|(ending, number)| {
+            let (client, peer) = (address(CLIENTS, ending), address(PEERS, ending));
+            Flow {
+                number,
+                client,
+                server: peer,
+                relayed: client,
+                peer,
+                channel: 0,
+            }
+        })
+        .collect()
+}
+
+/// The port of both ends where there is no relay.
+const STRAIGHT_PORT: u16 = 20_000;
+
+fn family(v6: bool) -> AddressFamily {
+    if v6 {
+        AddressFamily::Ipv6
+    } else {
+        AddressFamily::Ipv4
+    }
+}
+
+/// The last lines that a relay printed, on one.
+fn last_words(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let last = lines.len().saturating_sub(3);
+    match lines.get(last..) {
+        Some(words) if !words.is_empty() => words.join(" / "),
+        _ => "it printed nothing".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_the_last_lines() {
+        assert_eq!(last_words("a\nb\nc\nd\n"), "b / c / d");
+        assert_eq!(last_words(""), "it printed nothing");
     }
 }

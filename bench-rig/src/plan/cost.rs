@@ -6,13 +6,13 @@
 
 use super::fault::Fault;
 use super::scene::Scene;
-use super::stage::{Playing, Stage, Trial, Who};
+use super::stage::{Stage, Trial, Who};
 use crate::method::statistics::{Estimate, Point, slope};
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
 
 /// Measures what a packet costs everybody in `who`.
 pub(super) fn measure(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     name: &str,
     what: &str,
     scene: &Scene,
@@ -27,7 +27,10 @@ pub(super) fn measure(
             let points = taken.as_ref().cloned().unwrap_or_default();
             Measured {
                 subject: stage.name_of(*who),
-                figure: taken.and_then(|points| cost(&points)).map(Figure::from).map_err(|fault| fault.to_string()),
+                figure: taken
+                    .and_then(|points| cost(&points))
+                    .map(Figure::from)
+                    .map_err(|fault| fault.to_string()),
                 points,
             }
         })
@@ -44,7 +47,7 @@ pub(super) fn measure(
 }
 
 /// Measures one relay as if it were two, and says by how much of it the two differ.
-pub(super) fn noise(stage: &mut Stage<'_>, name: &str, what: &str, scene: &Scene, who: Who) -> Row {
+pub(super) fn noise(stage: &mut Stage, name: &str, what: &str, scene: &Scene, who: Who) -> Row {
     let (taken, notes) = trials(stage, scene, &[who, who]);
     Row {
         name: name.to_owned(),
@@ -53,7 +56,9 @@ pub(super) fn noise(stage: &mut Stage<'_>, name: &str, what: &str, scene: &Scene
         better: Better::Lower,
         measured: vec![Measured {
             subject: stage.name_of(who),
-            figure: difference(taken).map(Figure::from).map_err(|fault| fault.to_string()),
+            figure: difference(taken)
+                .map(Figure::from)
+                .map_err(|fault| fault.to_string()),
             points: Vec::new(),
         }],
         marks: Vec::new(),
@@ -63,7 +68,7 @@ pub(super) fn noise(stage: &mut Stage<'_>, name: &str, what: &str, scene: &Scene
 
 /// The trials of each of `who`, at the same three rates, and what is to be said about them.
 fn trials(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     scene: &Scene,
     who: &[Who],
 ) -> (Vec<Result<Vec<Point>, Fault>>, Vec<String>) {
@@ -73,7 +78,13 @@ fn trials(
         .filter_map(|probed| probed.as_ref().ok()?.first().copied())
         .reduce(f64::min);
     let Some(slowest) = slowest else {
-        return (probed.into_iter().map(|probed| probed.map(|_| Vec::new())).collect(), Vec::new());
+        return (
+            probed
+                .into_iter()
+                .map(|probed| probed.map(|_| Vec::new()))
+                .collect(),
+            Vec::new(),
+        );
     };
     let rates = SHARES.map(|share| (slowest * share / 100.0).round() * 100.0);
     let mut worst = 0.0_f64;
@@ -82,12 +93,17 @@ fn trials(
             .iter()
             .map(|rate| playing.steady(*rate))
             .collect::<Result<Vec<Trial>, Fault>>()?;
-        worst = trials.iter().map(|trial| trial.tally.loss()).fold(worst, f64::max);
+        worst = trials
+            .iter()
+            .map(|trial| trial.tally.loss())
+            .fold(worst, f64::max);
         Ok(trials.iter().map(point).collect())
     });
     let notes = vec![format!(
         "slope over {} packets a second, {} rounds, trials of {:.1} s; at most {:.2} % of a trial lost",
-        rates.map(|rate| Unit::PacketsASecond.number(rate)).join(", "),
+        rates
+            .map(|rate| Unit::PacketsASecond.number(rate))
+            .join(", "),
         stage.effort.rounds,
         stage.effort.trial.as_secs_f64(),
         worst * 100.0
@@ -136,7 +152,12 @@ mod tests {
     use super::*;
 
     fn line(cost: f64) -> Vec<Point> {
-        [1e4, 2e4, 3e4].map(|x| Point { x, y: 5e6 + cost * x }).to_vec()
+        [1e4, 2e4, 3e4]
+            .map(|x| Point {
+                x,
+                y: 5e6 + cost * x,
+            })
+            .to_vec()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::method::statistics::bootstrap_median;
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
 
 /// Measures everybody in `who`: as many as go, with the relay's core at its limit.
-pub(super) fn measure(stage: &mut Stage<'_>, who: &[Who]) -> Row {
+pub(super) fn measure(stage: &mut Stage, who: &[Who]) -> Row {
     let duration = stage.effort.trial;
     let taken = stage.take_turns(who, &Scene::voice(0), stage.effort.rounds, |playing| {
         Ok(vec![playing.churn(duration)?])
@@ -17,16 +17,18 @@ pub(super) fn measure(stage: &mut Stage<'_>, who: &[Who]) -> Row {
         .zip(taken)
         .map(|(who, taken)| Measured {
             subject: stage.name_of(*who),
-            figure: taken.map_err(|fault: Fault| fault.to_string()).and_then(|churns| {
-                let rates: Vec<f64> = churns.iter().map(|churn| churn.per_second).collect();
-                let idle = churns.iter().any(|churn| churn.busy < BUSY);
-                bootstrap_median(&rates, SEED)
-                    .map(|estimate| Figure {
-                        estimate,
-                        at_least: idle,
-                    })
-                    .ok_or_else(|| "no trial".to_owned())
-            }),
+            figure: taken
+                .map_err(|fault: Fault| fault.to_string())
+                .and_then(|churns| {
+                    let rates: Vec<f64> = churns.iter().map(|churn| churn.per_second).collect();
+                    let idle = churns.iter().any(|churn| churn.busy < BUSY);
+                    bootstrap_median(&rates, SEED)
+                        .map(|estimate| Figure {
+                            estimate,
+                            at_least: idle,
+                        })
+                        .ok_or_else(|| "no trial".to_owned())
+                }),
             points: Vec::new(),
         })
         .collect();

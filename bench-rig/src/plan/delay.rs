@@ -6,14 +6,14 @@
 use super::fault::Fault;
 use super::scene::Scene;
 use super::stage::{Playing, Stage, Who};
-use crate::method::statistics::{Estimate, bootstrap_median, median};
+use crate::method::statistics::{bootstrap_median, median};
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
 
 /// The quantiles of one turn, nanoseconds, at each share.
 type Turn = [[f64; QUANTILES.len()]; SHARES.len()];
 
 /// Measures everybody in `who` at shares of `rate`, and the path without a relay.
-pub(super) fn measure(stage: &mut Stage<'_>, scene: &Scene, who: &[Who], rate: f64) -> Vec<Row> {
+pub(super) fn measure(stage: &mut Stage, scene: &Scene, who: &[Who], rate: f64) -> Vec<Row> {
     let rounds = stage.effort.rounds;
     let straight = stage
         .take_turns(&[Who::Redirect], &scene.straight(), rounds, |playing| {
@@ -134,6 +134,7 @@ const SEED: u64 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::statistics::Estimate;
 
     #[test]
     fn what_the_path_itself_takes_is_taken_off() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Experiment;
+
 /// Lengths and counts of trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
@@ -16,9 +18,9 @@ pub struct Effort {
     /// Trials of one search at most.
     pub search_trials: u32,
     /// Allocations up to which memory is measured.
-    pub memory_allocations: usize,
+    pub memory_allocations: u32,
     /// Allocations that are tried for when the ceiling is looked for.
-    pub allocations_wanted: usize,
+    pub allocations_wanted: u32,
 }
 
 impl Effort {
@@ -49,4 +51,31 @@ impl Effort {
             allocations_wanted: 100_000,
         }
     }
+
+    /// About how long an experiment takes with so many relays. Learnt from runs; for the time left
+    /// that is shown, and for nothing else.
+    pub(super) fn expected(&self, experiment: Experiment, relays: u32) -> Duration {
+        let rounds = u32::try_from(self.rounds).unwrap_or(u32::MAX);
+        let searches = u32::try_from(self.searches).unwrap_or(u32::MAX);
+        let turn = START + self.warm_up + 3 * (self.trial + OVERHEAD);
+        let search = START + PROBE + self.search_trials / 2 * (self.trial + OVERHEAD);
+        match experiment {
+            Experiment::Ceilings => 2 * searches * search,
+            Experiment::Rate => relays * searches * search,
+            Experiment::Latency => (relays + 1) * rounds * turn,
+            Experiment::Cycles => relays * rounds * (START + self.trial),
+            Experiment::Memory => relays * 5 * 2 * START,
+            Experiment::Allocations => relays * 10 * START,
+            Experiment::Noise => 2 * (START + PROBE + rounds * turn),
+            _ => relays * (START + PROBE + rounds * turn),
+        }
+    }
 }
+
+/// From a relay's start to its first packet.
+const START: Duration = Duration::from_millis(1_500);
+
+/// What a trial takes beside its length: stragglers, clocks.
+const OVERHEAD: Duration = Duration::from_millis(300);
+
+const PROBE: Duration = Duration::from_secs(5);

@@ -97,7 +97,9 @@ impl Experiment {
     pub fn what(self) -> &'static str {
         match self {
             Self::Noise => "what Turnpike measured twice differs by (A/A)",
-            Self::Ceilings => "the generator without a relay, the kernel's routing, a bare redirect",
+            Self::Ceilings => {
+                "the generator without a relay, the kernel's routing, a bare redirect"
+            }
             Self::CpuBursty => "CPU a relayed packet: 20 flows, bursts of 8, 172 bytes",
             Self::CpuSingle => "CPU a relayed packet: 1,000 flows, single packets, 172 bytes",
             Self::Rate => "rate without loss and with 0.5 %: 1,000 allocations, both directions",

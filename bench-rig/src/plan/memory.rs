@@ -10,7 +10,7 @@ use crate::method::statistics::{Estimate, Point, slope};
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
 
 /// Memory an allocation.
-pub(super) fn measure(stage: &mut Stage<'_>, who: &[Who]) -> Row {
+pub(super) fn measure(stage: &mut Stage, who: &[Who]) -> Row {
     let most = stage.effort.memory_allocations;
     let measured = who
         .iter()
@@ -45,16 +45,16 @@ pub(super) fn measure(stage: &mut Stage<'_>, who: &[Who]) -> Row {
     }
 }
 
-fn resident(stage: &mut Stage<'_>, who: Who, flows: u32) -> Result<Point, Fault> {
-    let mut playing = stage.open(who, &Scene::voice(flows))?;
+fn resident(stage: &Stage, who: Who, flows: u32) -> Result<Point, Fault> {
+    let playing = stage.open(who, &Scene::voice(flows))?;
     Ok(Point {
         x: f64::from(flows),
-        y: playing.resident_bytes()?,
+        y: number(playing.resident_bytes()?),
     })
 }
 
 /// How many allocations each holds, of so many that are asked for.
-pub(super) fn ceiling(stage: &mut Stage<'_>, who: &[Who]) -> Row {
+pub(super) fn ceiling(stage: &Stage, who: &[Who]) -> Row {
     let wanted = stage.effort.allocations_wanted;
     let mut notes = Vec::new();
     let measured = who
@@ -86,6 +86,11 @@ pub(super) fn ceiling(stage: &mut Stage<'_>, who: &[Who]) -> Row {
         marks: Vec::new(),
         notes,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no process has 2^53 bytes")]
+fn number(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 /// Quarters of the most allocations at which memory is looked at.

@@ -5,8 +5,8 @@
 //! packet formats and no relay's command line. Everything is bounded: trials in length and number,
 //! rounds, waits for a relay that does not answer.
 
+mod act;
 mod cost;
-mod cycles;
 mod delay;
 mod effort;
 mod experiment;
@@ -51,6 +51,11 @@ pub enum Rivals {
 }
 
 impl Rivals {
+    /// Whether a run without any rival would not be what was asked for.
+    fn wants_somebody(&self) -> bool {
+        matches!(self, Self::Named(parts) if !parts.is_empty())
+    }
+
     fn include(&self, name: &str) -> bool {
         match self {
             Self::All => true,

@@ -16,7 +16,11 @@ pub(super) struct Rates {
 }
 
 /// Searches both rates of everybody in `who`, so many times each, by turns.
-pub(super) fn search(stage: &mut Stage<'_>, scene: &Scene, who: &[Who]) -> Vec<Result<Vec<Rates>, Fault>> {
+pub(super) fn search(
+    stage: &mut Stage,
+    scene: &Scene,
+    who: &[Who],
+) -> Vec<Result<Vec<Rates>, Fault>> {
     let trials_max = stage.effort.search_trials;
     stage.take_turns(who, scene, stage.effort.searches, |playing| {
         let start = playing.probe()?;
@@ -41,7 +45,7 @@ fn both(playing: &mut Playing<'_>, start: f64, trials_max: u32) -> Result<Rates,
 
 /// The two rows.
 pub(super) fn rows(
-    stage: &Stage<'_>,
+    stage: &Stage,
     who: &[Who],
     found: &[Result<Vec<Rates>, Fault>],
     ceiling: Option<f64>,
@@ -56,13 +60,10 @@ pub(super) fn rows(
             .zip(found)
             .map(|(who, found)| Measured {
                 subject: stage.name_of(*who),
-                figure: found
-                    .as_ref()
-                    .map_err(Fault::to_string)
-                    .and_then(|found| {
-                        let found: Vec<Highest> = found.iter().map(pick).collect();
-                        figure(&found, ceiling).ok_or_else(|| "not found".to_owned())
-                    }),
+                figure: found.as_ref().map_err(Fault::to_string).and_then(|found| {
+                    let found: Vec<Highest> = found.iter().map(pick).collect();
+                    figure(&found, ceiling).ok_or_else(|| "not found".to_owned())
+                }),
                 points: Vec::new(),
             })
             .collect(),
@@ -90,10 +91,18 @@ pub(super) fn rows(
 pub(super) fn figure(found: &[Highest], ceiling: Option<f64>) -> Option<Figure> {
     let rates: Vec<f64> = found.iter().map(|found| found.rate).collect();
     let median = bootstrap_median(&rates, SEED)?;
-    let above = found.iter().map(|found| found.above).fold(median.high, f64::max);
-    let bounded = found.iter().any(|found| found.bounded_by != BoundedBy::Loss);
+    let above = found
+        .iter()
+        .map(|found| found.above)
+        .fold(median.high, f64::max);
+    let bounded = found
+        .iter()
+        .any(|found| found.bounded_by != BoundedBy::Loss);
     Some(Figure {
-        estimate: Estimate { high: above, ..median },
+        estimate: Estimate {
+            high: above,
+            ..median
+        },
         at_least: bounded || ceiling.is_some_and(|ceiling| is_at_least(median.value, ceiling)),
     })
 }
@@ -111,12 +120,20 @@ mod tests {
     use super::*;
 
     fn found(rate: f64, bounded_by: BoundedBy) -> Highest {
-        Highest { rate, above: rate * 1.03, bounded_by }
+        Highest {
+            rate,
+            above: rate * 1.03,
+            bounded_by,
+        }
     }
 
     #[test]
     fn the_figure_is_the_median_and_reaches_to_the_first_rate_that_lost() {
-        let figure = figure(&[found(100.0, BoundedBy::Loss), found(110.0, BoundedBy::Loss)], None).unwrap();
+        let figure = figure(
+            &[found(100.0, BoundedBy::Loss), found(110.0, BoundedBy::Loss)],
+            None,
+        )
+        .unwrap();
         assert_eq!(figure.estimate.value, 105.0);
         assert_eq!(figure.estimate.low, 100.0);
         assert!((figure.estimate.high - 113.3).abs() < 0.01);

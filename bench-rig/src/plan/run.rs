@@ -4,10 +4,9 @@ use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use super::rate::Rates;
-use super::scene::{FRAME, Scene, VIDEO, VOICE};
+use super::scene::{FRAME, SMALL, Scene, VIDEO};
 use super::stage::{Stage, Who};
-use super::{Experiment, Plan, cost, cycles, delay, memory, rate};
-use crate::method::statistics::median;
+use super::{Experiment, Plan, cost, delay, memory, rate};
 use crate::netns::NetnsError;
 use crate::netns::bench::{BenchHosts, GENERATOR_CORE, Wires, pin_this_thread};
 use crate::report::{Mark, Row, SubjectLine};
@@ -37,21 +36,25 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
     let subjects = subjects(plan, ledger)?;
     let expected = plan.experiments.iter();
     let relays = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
-    let progress = Progress::new(expected.map(|one| plan.effort.expected(*one, relays)).collect());
-    let stage = Stage::new(BenchHosts::new(Wires::Two)?, subjects, plan.effort, &progress);
+    let progress = Progress::new(
+        expected
+            .map(|one| plan.effort.expected(*one, relays))
+            .collect(),
+    );
+    let hosts = BenchHosts::new(Wires::Two)?;
+    let stage = Stage::new(hosts, subjects, plan.effort, progress);
     let mut run = Run {
         stage,
-        ledger,
         rates: None,
         ceiling: None,
     };
     for experiment in &plan.experiments {
-        progress.next(experiment.name());
+        run.stage.next(experiment.name());
         for row in run.rows(*experiment) {
             ledger.row(row);
         }
     }
-    progress.end();
+    run.stage.end();
     ledger.note(format!(
         "{} trials were thrown out: time was stolen, or the generator was late",
         run.stage.thrown_out()
@@ -64,7 +67,7 @@ fn subjects(plan: &Plan, ledger: &Ledger) -> Result<Vec<Box<dyn Subject>>, RunEr
     let turnpike = Turnpike::at("turnpike", &plan.turnpike).map_err(RunError::NoTurnpike)?;
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(turnpike)];
     let mut names = Vec::new();
-    for rival in subject::rivals() {
+    for rival in subject::all().into_iter().skip(1) {
         match rival {
             Ok(rival) => {
                 names.push(rival.name().to_owned());
@@ -88,37 +91,98 @@ fn subjects(plan: &Plan, ledger: &Ledger) -> Result<Vec<Box<dyn Subject>>, RunEr
 }
 
 /// A run under way, and what one experiment found that another needs.
-struct Run<'p> {
-    stage: Stage<'p>,
-    ledger: &'p Ledger,
+struct Run {
+    stage: Stage,
     rates: Option<Vec<Result<Vec<Rates>, Fault>>>,
+    /// The most that the generator can do, packets a second.
     ceiling: Option<f64>,
 }
 
-impl Run<'_> {
+impl Run {
     fn rows(&mut self, experiment: Experiment) -> Vec<Row> {
         let everybody = self.stage.everybody();
+        let (name, what) = (experiment.name(), experiment.what());
         match experiment {
-            Experiment::Ceilings => self.ceilings(),
+            Experiment::Ceilings => vec![self.ceilings()],
             Experiment::Rate => {
-                let ceiling = self.ceiling;
-                let rates = self.rates();
-                rate::rows(&self.stage, &everybody, &rates, ceiling).into()
+                let rates = self.searched();
+                rate::rows(&self.stage, &everybody, &rates, self.ceiling).into()
             }
             Experiment::Latency => self.latency(),
-            Experiment::Cycles => vec![cycles::measure(&mut self.stage, &everybody)],
+            Experiment::Cycles => Vec::new(),
             Experiment::Memory => vec![memory::measure(&mut self.stage, &everybody)],
-            Experiment::Allocations => vec![memory::ceiling(&mut self.stage, &everybody)],
+            Experiment::Allocations => vec![memory::ceiling(&self.stage, &everybody)],
             Experiment::Noise => {
-                let scene = bursty();
-                let (name, what) = (experiment.name(), experiment.what());
-                vec![cost::noise(&mut self.stage, name, what, &scene, Who::Relay(0))]
+                let own = Who::Relay(0);
+                vec![cost::noise(&mut self.stage, name, what, &BURSTY, own)]
             }
             _ => {
                 let (scene, marks) = carried(experiment);
-                let (name, what) = (experiment.name(), experiment.what());
-                vec![cost::measure(&mut self.stage, name, what, &scene, &everybody, &marks)]
+                vec![cost::measure(
+                    &mut self.stage,
+                    name,
+                    what,
+                    &scene,
+                    &everybody,
+                    &marks,
+                )]
             }
         }
     }
+
+    /// What others than relays do on these hosts.
+    fn ceilings(&mut self) -> Row {
+        let who = [Who::Redirect, Who::Routes];
+        let found = rate::search(&mut self.stage, &CALLS.straight(), &who);
+        let [row, _] = rate::rows(&self.stage, &who, &found, None);
+        self.ceiling = row.own().map(|figure| figure.estimate.value);
+        Row {
+            name: Experiment::Ceilings.name().to_owned(),
+            what: "highest rate with at most 1 in 10,000 lost, without a relay".to_owned(),
+            marks: Vec::new(),
+            ..row
+        }
+    }
+
+    /// The rates of everybody; searched once in a run.
+    fn searched(&mut self) -> Vec<Result<Vec<Rates>, Fault>> {
+        let everybody = self.stage.everybody();
+        self.rates
+            .get_or_insert_with(|| rate::search(&mut self.stage, &CALLS, &everybody))
+            .clone()
+    }
+
+    /// Delay at shares of the best rival's rate; of Turnpike's own where there is no rival.
+    fn latency(&mut self) -> Vec<Row> {
+        let everybody = self.stage.everybody();
+        let rates = self.searched();
+        let [row, _] = rate::rows(&self.stage, &everybody, &rates, None);
+        let reference = row.best_rival().map(|(_, figure)| figure).or(row.own());
+        match reference {
+            Some(figure) => {
+                delay::measure(&mut self.stage, &CALLS, &everybody, figure.estimate.value)
+            }
+            None => Vec::new(),
+        }
+    }
 }
+
+/// What a relay carries where its cost is measured, and the marks.
+fn carried(experiment: Experiment) -> (Scene, Vec<Mark>) {
+    match experiment {
+        Experiment::CpuBursty => (BURSTY, vec![Mark::AtMostTimes(0.5)]),
+        Experiment::CpuVideo => (BURSTY.payload(VIDEO), Vec::new()),
+        Experiment::CpuSmall => (CALLS.payload(SMALL), Vec::new()),
+        Experiment::CpuIndications => (CALLS.indications(), Vec::new()),
+        Experiment::CpuHairpin => (CALLS.hairpin(), Vec::new()),
+        Experiment::CpuIpv6 => (CALLS.families(true, true), Vec::new()),
+        Experiment::CpuCross => (CALLS.families(true, false), Vec::new()),
+        _ => (CALLS, vec![Mark::AtMostTimes(0.75)]),
+    }
+}
+
+/// Many calls, a packet of each at a time.
+const CALLS: Scene = Scene::voice(1_000);
+
+/// Few calls that send several packets at once.
+const BURSTY: Scene = Scene::voice(20).bursts(FRAME);

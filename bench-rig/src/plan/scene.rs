@@ -66,7 +66,10 @@ impl Scene {
 }
 
 /// Bytes of a voice packet.
-pub(super) const VOICE: usize = 172;
+const VOICE: usize = 172;
+
+/// Bytes of a packet of a narrow codec.
+pub(super) const SMALL: usize = 100;
 
 /// Bytes of a video packet.
 pub(super) const VIDEO: usize = 1_200;

@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
+use super::act::Act;
 use super::effort::Effort;
 use super::fault::Fault;
 use super::progress::Progress;
 use super::scene::Scene;
 use crate::account::{Cost, Meter, resident_bytes};
-use crate::load::packet::PacketLoad;
-use crate::load::{Load, Tally};
+use crate::load::packet::{PacketLoad, Wire};
+use crate::load::{Load as _, Tally};
 use crate::method::alternate::{Disturbance, disturbance, turns, undisturbed};
 use crate::netns::bench::BenchHosts;
-use crate::subject::{Running, Settings, Subject};
+use crate::subject::Subject;
 
 /// Who can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,20 +29,20 @@ pub(super) enum Who {
 }
 
 /// Hosts and relays.
-pub(super) struct Stage<'p> {
+pub(super) struct Stage {
     pub(super) effort: Effort,
     hosts: BenchHosts,
     subjects: Vec<Box<dyn Subject>>,
-    progress: &'p Progress,
+    progress: Progress,
     thrown_out: u32,
 }
 
-impl<'p> Stage<'p> {
+impl Stage {
     pub(super) fn new(
         hosts: BenchHosts,
         subjects: Vec<Box<dyn Subject>>,
         effort: Effort,
-        progress: &'p Progress,
+        progress: Progress,
     ) -> Self {
         Self {
             effort,
@@ -68,6 +69,16 @@ impl<'p> Stage<'p> {
         }
     }
 
+    /// The next experiment begins.
+    pub(super) fn next(&mut self, title: &'static str) {
+        self.progress.next(title);
+    }
+
+    /// The last one has ended.
+    pub(super) fn end(&self) {
+        self.progress.end();
+    }
+
     /// How many trials were thrown out so far.
     pub(super) fn thrown_out(&self) -> u32 {
         self.thrown_out
@@ -91,7 +102,8 @@ impl<'p> Stage<'p> {
                 continue;
             };
             let name = self.name_of(*who);
-            self.progress.step(&format!("{name}, round {} of {rounds}", round + 1));
+            self.progress
+                .step(&format!("{name}, round {} of {rounds}", round + 1));
             match self.play(*who, scene, &mut turn) {
                 Ok(more) => collected.extend(more),
                 Err(fault) => *taken = Err(fault),
@@ -106,22 +118,69 @@ impl<'p> Stage<'p> {
         scene: &Scene,
         turn: impl FnOnce(&mut Playing<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut playing = self.open(who, scene)?;
-        playing.warm_up()?;
-        let outcome = turn(&mut playing);
-        let thrown_out = playing.thrown_out;
-        playing.end();
+        let (outcome, thrown_out) = {
+            let mut playing = self.open(who, scene)?;
+            playing.warm_up()?;
+            let outcome = turn(&mut playing);
+            let thrown_out = playing.thrown_out;
+            playing.end();
+            (outcome, thrown_out)
+        };
         self.thrown_out += thrown_out;
         outcome
+    }
+
+    /// Starts one with all of the scene's flows.
+    pub(super) fn open(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
+        let playing = self.open_as_far_as_it_goes(who, scene)?;
+        match playing.act.ceiling() {
+            Some(ceiling) => Err(Fault::Failed(ceiling.to_owned())),
+            None => Ok(playing),
+        }
+    }
+
+    /// How many allocations one gives of so many, and why it stopped.
+    pub(super) fn most_allocations(
+        &self,
+        who: Who,
+        wanted: u32,
+    ) -> Result<(u32, Option<String>), Fault> {
+        self.progress
+            .step(&format!("{}, {wanted} allocations", self.name_of(who)));
+        let playing = self.open_as_far_as_it_goes(who, &Scene::voice(wanted))?;
+        let reached = u32::try_from(playing.act.flows().len()).unwrap_or(u32::MAX);
+        Ok((reached, playing.act.ceiling().map(str::to_owned)))
+    }
+
+    fn open_as_far_as_it_goes(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
+        let hosts = &self.hosts;
+        let act = match who {
+            Who::Relay(place) => {
+                let subject = self.subjects.get(place);
+                let subject = subject.ok_or_else(|| Fault::Failed("is not here".to_owned()))?;
+                Act::relay(hosts, subject.as_ref(), scene)?
+            }
+            Who::Routes => Act::routes(hosts, scene)?,
+            Who::Redirect => Act::routes(hosts, scene)?,
+        };
+        let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+        Ok(Playing {
+            load: PacketLoad::new(&clients, &peers, act.flows())?,
+            hosts,
+            effort: self.effort,
+            scene: *scene,
+            act,
+            thrown_out: 0,
+        })
     }
 }
 
 /// One relay, running, with its flows.
-pub(super) struct Playing<'s> {
-    hosts: &'s BenchHosts,
+pub(super) struct Playing<'h> {
+    hosts: &'h BenchHosts,
     effort: Effort,
     scene: Scene,
-    running: Running,
+    act: Act<'h>,
     load: PacketLoad,
     thrown_out: u32,
 }
@@ -129,18 +188,20 @@ pub(super) struct Playing<'s> {
 impl Playing<'_> {
     /// One trial, whatever came of it.
     fn trial(&mut self, rate: f64, duration: Duration) -> Result<Trial, Fault> {
-        let meter = Meter::start(self.hosts, &self.running.pids());
+        self.act.keep_alive()?;
+        let meter = Meter::start(self.hosts, &self.act.pids())?;
         let tally = self.load.run(&self.scene.shape, rate, duration)?;
-        if !self.running.is_alive() {
-            return Err(Fault::Died(last_words(&self.running.output())));
-        }
-        let cost = meter?.stop()?;
+        self.act.check()?;
+        let cost = meter.stop()?;
         Ok(Trial { tally, cost })
     }
 
     /// A trial of the usual length in which nothing was stolen and the generator was in time.
     pub(super) fn steady(&mut self, rate: f64) -> Result<Trial, Fault> {
-        self.repeated(rate, Trial::disturbance)
+        self.repeated(rate, |trial| {
+            let sent = if trial.tally.kept_pace() { 1.0 } else { 0.0 };
+            disturbance(trial.cost.stolen_share(), sent)
+        })
     }
 
     /// A trial of the usual length in which nothing was stolen; the generator may have been late.
@@ -181,6 +242,17 @@ impl Playing<'_> {
         }
         Ok(passed)
     }
+
+    /// Ends it.
+    fn end(self) {
+        self.act.end();
+    }
+
+    /// Bytes of the relay's memory that are resident.
+    pub(super) fn resident_bytes(&self) -> Result<u64, Fault> {
+        let sizes = self.act.pids().into_iter().map(resident_bytes);
+        Ok(sizes.sum::<Result<u64, _>>()?)
+    }
 }
 
 /// What one trial showed.
@@ -190,24 +262,6 @@ pub(super) struct Trial {
     pub(super) tally: Tally,
     /// What the relay cost meanwhile.
     pub(super) cost: Cost,
-}
-
-impl Trial {
-    fn disturbance(&self) -> Option<Disturbance> {
-        let sent = if self.tally.kept_pace() { 1.0 } else { self.tally.pace_kept() };
-        disturbance(self.cost.stolen_share(), sent)
-    }
-}
-
-/// The last lines that a relay printed, on one.
-fn last_words(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().rev().take(3).collect();
-    let words: Vec<&str> = lines.into_iter().rev().collect();
-    if words.is_empty() {
-        "it printed nothing".to_owned()
-    } else {
-        words.join(" / ")
-    }
 }
 
 /// How often a disturbed trial is tried in all.
