@@ -12,6 +12,7 @@ pub mod clock;
 mod flow;
 pub mod frame;
 pub mod packet;
+pub mod profile;
 pub mod stamp;
 mod tally;
 

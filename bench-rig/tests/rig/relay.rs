@@ -91,7 +91,7 @@ fn config_text(hosts: &BenchHosts, allocations: u32) -> String {
         .iter()
         .map(|address| format!("[[listen]]\ntransport = \"udp\"\naddress = \"{address}\"\n"))
         .collect();
-    let relayed = hosts.relayed();
+    let relayed: Vec<String> = hosts.relayed().iter().map(IpAddr::to_string).collect();
     format!(
         r#"
 realm = "turnpike.test"
@@ -119,3 +119,6 @@ fn binary() -> PathBuf {
     let named = named.expect("TURNPIKE_BIN names the relay's program: `make test` sets it");
     PathBuf::from(named)
 }
+
+/// How long a relay may take from its start to its first answer.
+const READY_WITHIN: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use turnpike_types::{AddressFamily, DeadlineReason, PeerAddr, ServerAddr, Timest
 
 use super::super::Flow;
 use super::super::packet::CLIENTS;
-use super::{Crowd, address};
+use super::{Crowd, address, turn};
 
 /// A TURN client on a virtual host.
 #[derive(Debug)]
@@ -186,9 +186,4 @@ fn words(failure: Failure) -> String {
         Failure::TimedOut => "did not answer when asked for".to_owned(),
         other => format!("failed ({other:?}) at"),
     }
-}
-
-/// The one whose turn it is.
-fn turn<T>(all: &[T], place: usize) -> Option<&T> {
-    all.get(place.checked_rem(all.len())?)
 }

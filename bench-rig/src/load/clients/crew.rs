@@ -228,6 +228,6 @@ const SLOTS: usize = 1_024;
 const TIMERS_EVERY: u64 = 5_000_000;
 
 /// How long nothing may come to an end, nanoseconds.
-const STANDSTILL: u64 = 10_000_000_000;
+const STANDSTILL: u64 = 5_000_000_000;
 
-const STANDSTILL_WORDS: &str = "has answered nothing for 10 seconds";
+const STANDSTILL_WORDS: &str = "has answered nothing for 5 seconds";

@@ -6,6 +6,7 @@
 
 mod address;
 mod caller;
+pub mod churn;
 mod crew;
 
 use std::net::SocketAddr;
@@ -136,6 +137,11 @@ impl Established {
             None => Ok(()),
         }
     }
+}
+
+/// The one whose turn it is.
+fn turn<T>(all: &[T], place: usize) -> Option<&T> {
+    all.get(place.checked_rem(all.len())?)
 }
 
 /// A permission is refreshed a minute before its end.
