@@ -8,9 +8,9 @@ use turnpike_types::AddressFamily;
 use super::fault::Fault;
 use super::scene::Scene;
 use crate::ceiling::KernelRoutes;
-use crate::load::clients::{Crowd, Established, KEEP_ALIVE_EVERY, Peers, establish};
+use crate::load::Flow;
+use crate::load::clients::{Crowd, Established, KEEP_ALIVE_EVERY, establish};
 use crate::load::packet::{CLIENTS, PEERS, VirtualNet, Wire};
-use crate::load::{Flow, Path};
 use crate::netns::bench::BenchHosts;
 use crate::subject::{Running, Settings, Subject};
 
@@ -39,7 +39,10 @@ impl<'h> Act<'h> {
         let running = subject.start(hosts, &Settings::default())?;
         let clients = match scene.flows {
             0 => None,
-            _ => Some(crowd(hosts, &running, scene)?),
+            flows => {
+                let crowd = crowd(&running, scene, flows);
+                Some(establish(&Wire::of_clients(hosts), &crowd)?)
+            }
         };
         Ok(Self::Relay {
             running,
@@ -118,33 +121,20 @@ impl<'h> Act<'h> {
     }
 }
 
-fn crowd(hosts: &BenchHosts, running: &Running, scene: &Scene) -> Result<Established, Fault> {
-    let server = if scene.clients_v6 {
-        running.server_v6()
-    } else {
-        running.server()
-    };
-    let crowd = Crowd {
-        servers: vec![server],
-        credentials: vec![running.credential()],
-        count: scene.flows,
-        relayed: family(scene.peers_v6),
-        peers: match scene.shape.path {
-            Path::Hairpin => Peers::Pairs,
-            Path::Relayed | Path::Straight => Peers::Virtual,
-        },
-        channels: true,
-    };
-    Ok(establish(&Wire::of_clients(hosts), &crowd)?)
+/// The clients of a scene, of so many of them.
+pub(super) fn crowd(running: &Running, scene: &Scene, count: u32) -> Crowd {
+    let servers = [running.server(), running.server_v6()];
+    scene
+        .profile
+        .crowd(&servers, &[running.credential()], count)
 }
 
 /// Flows between clients and peers without a relay; both have addresses of the clients' family.
 fn straight(scene: &Scene) -> Vec<Flow> {
     let address = |net: VirtualNet, ending: u16| {
-        let ip = if scene.clients_v6 {
-            net.v6(ending)
-        } else {
-            net.v4(ending)
+        let ip = match scene.profile.clients {
+            AddressFamily::Ipv4 => net.v4(ending),
+            AddressFamily::Ipv6 => net.v6(ending),
         };
         SocketAddr::new(ip, STRAIGHT_PORT)
     };
@@ -166,14 +156,6 @@ fn straight(scene: &Scene) -> Vec<Flow> {
 
 /// The port of both ends where there is no relay.
 const STRAIGHT_PORT: u16 = 20_000;
-
-fn family(v6: bool) -> AddressFamily {
-    if v6 {
-        AddressFamily::Ipv6
-    } else {
-        AddressFamily::Ipv4
-    }
-}
 
 /// The last lines that a relay printed, on one.
 fn last_words(output: &str) -> String {

@@ -34,7 +34,7 @@ pub enum Experiment {
     CpuHairpin,
     /// CPU a relayed packet over IPv6.
     CpuIpv6,
-    /// CPU a relayed packet between an IPv6 client and an IPv4 peer.
+    /// CPU a relayed packet between an IPv4 client and an IPv6 peer.
     CpuCross,
 }
 
@@ -112,7 +112,7 @@ impl Experiment {
             Self::CpuIndications => "CPU a relayed packet: Send and Data indications, 172 bytes",
             Self::CpuHairpin => "CPU a packet from one allocation to another, 172 bytes",
             Self::CpuIpv6 => "CPU a relayed packet: IPv6, 172 bytes",
-            Self::CpuCross => "CPU a relayed packet: IPv6 client, IPv4 peer, 172 bytes",
+            Self::CpuCross => "CPU a relayed packet: IPv4 client, IPv6 peer, 172 bytes",
         }
     }
 }

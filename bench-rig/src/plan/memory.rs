@@ -4,7 +4,7 @@
 //! needs when idle is not in it, and neither is the kernel's memory for its sockets.
 
 use super::fault::Fault;
-use super::scene::Scene;
+use super::scene::CALLS;
 use super::stage::{Stage, Who};
 use crate::method::statistics::{Estimate, Point, slope};
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
@@ -46,7 +46,7 @@ pub(super) fn measure(stage: &mut Stage, who: &[Who]) -> Row {
 }
 
 fn resident(stage: &Stage, who: Who, flows: u32) -> Result<Point, Fault> {
-    let playing = stage.open(who, &Scene::voice(flows))?;
+    let playing = stage.open(who, &CALLS.with_flows(flows))?;
     Ok(Point {
         x: f64::from(flows),
         y: number(playing.resident_bytes()?),

@@ -7,6 +7,7 @@
 
 mod act;
 mod cost;
+mod cycles;
 mod delay;
 mod effort;
 mod experiment;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub turnpike: PathBuf,
     /// Whom to measure beside it.
     pub rivals: Rivals,
+    /// Say on standard error what each trial showed.
+    pub trials: bool,
 }
 
 /// Whom to measure beside Turnpike.

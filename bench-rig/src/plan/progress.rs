@@ -15,18 +15,21 @@ pub(super) struct Progress {
     before: Duration,
     title: &'static str,
     terminal: bool,
+    trials: bool,
 }
 
 impl Progress {
     /// A run of experiments that are expected to take so long each.
-    pub(super) fn new(expected: Vec<Duration>) -> Self {
+    pub(super) fn new(expected: Vec<Duration>, trials: bool) -> Self {
         Self {
             began: Instant::now(),
             expected,
             at: 0,
             before: Duration::ZERO,
             title: "",
-            terminal: io::stderr().is_terminal(),
+            // A line that is written over and lines that stay do not go together.
+            terminal: io::stderr().is_terminal() && !trials,
+            trials,
         }
     }
 
@@ -41,7 +44,15 @@ impl Progress {
 
     /// Something within the experiment begins.
     pub(super) fn step(&self, words: &str) {
-        self.write(&self.line(words), false);
+        self.write(&self.line(words), self.trials);
+    }
+
+    /// What a trial showed, for those who asked for it.
+    pub(super) fn trial(&self, words: impl FnOnce() -> String) {
+        if self.trials {
+            // Nobody may be reading.
+            writeln!(io::stderr(), "{}", words()).ok();
+        }
     }
 
     /// Leaves the line on which progress was written.

@@ -4,9 +4,10 @@ use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use super::rate::Rates;
-use super::scene::{FRAME, SMALL, Scene, VIDEO};
+use super::scene::{BURSTY, CALLS, FRAMES, Scene};
 use super::stage::{Stage, Who};
-use super::{Experiment, Plan, cost, delay, memory, rate};
+use super::{Experiment, Plan, cost, cycles, delay, memory, rate};
+use crate::load::profile;
 use crate::netns::NetnsError;
 use crate::netns::bench::{BenchHosts, GENERATOR_CORE, Wires, pin_this_thread};
 use crate::report::{Mark, Row, SubjectLine};
@@ -36,11 +37,10 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
     let subjects = subjects(plan, ledger)?;
     let expected = plan.experiments.iter();
     let relays = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
-    let progress = Progress::new(
-        expected
-            .map(|one| plan.effort.expected(*one, relays))
-            .collect(),
-    );
+    let expected = expected
+        .map(|one| plan.effort.expected(*one, relays))
+        .collect();
+    let progress = Progress::new(expected, plan.trials);
     let hosts = BenchHosts::new(Wires::Two)?;
     let stage = Stage::new(hosts, subjects, plan.effort, progress);
     let mut run = Run {
@@ -109,7 +109,7 @@ impl Run {
                 rate::rows(&self.stage, &everybody, &rates, self.ceiling).into()
             }
             Experiment::Latency => self.latency(),
-            Experiment::Cycles => Vec::new(),
+            Experiment::Cycles => vec![cycles::measure(&mut self.stage, &everybody)],
             Experiment::Memory => vec![memory::measure(&mut self.stage, &everybody)],
             Experiment::Allocations => vec![memory::ceiling(&self.stage, &everybody)],
             Experiment::Noise => {
@@ -171,18 +171,12 @@ impl Run {
 fn carried(experiment: Experiment) -> (Scene, Vec<Mark>) {
     match experiment {
         Experiment::CpuBursty => (BURSTY, vec![Mark::AtMostTimes(0.5)]),
-        Experiment::CpuVideo => (BURSTY.payload(VIDEO), Vec::new()),
-        Experiment::CpuSmall => (CALLS.payload(SMALL), Vec::new()),
-        Experiment::CpuIndications => (CALLS.indications(), Vec::new()),
-        Experiment::CpuHairpin => (CALLS.hairpin(), Vec::new()),
-        Experiment::CpuIpv6 => (CALLS.families(true, true), Vec::new()),
-        Experiment::CpuCross => (CALLS.families(true, false), Vec::new()),
+        Experiment::CpuVideo => (FRAMES, Vec::new()),
+        Experiment::CpuSmall => (Scene::of(profile::SMALL), Vec::new()),
+        Experiment::CpuIndications => (Scene::of(profile::INDICATIONS), Vec::new()),
+        Experiment::CpuHairpin => (Scene::of(profile::HAIRPIN), Vec::new()),
+        Experiment::CpuIpv6 => (Scene::of(profile::IPV6), Vec::new()),
+        Experiment::CpuCross => (Scene::of(profile::CROSS_FAMILY), Vec::new()),
         _ => (CALLS, vec![Mark::AtMostTimes(0.75)]),
     }
 }
-
-/// Many calls, a packet of each at a time.
-const CALLS: Scene = Scene::voice(1_000);
-
-/// Few calls that send several packets at once.
-const BURSTY: Scene = Scene::voice(20).bursts(FRAME);

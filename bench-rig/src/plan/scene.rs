@@ -1,78 +1,57 @@
-//! What a relay is asked to carry: how many flows, of which shape, over which families.
+//! What a relay is asked to carry: how many flows, and which traffic.
 
-use crate::load::{Carrier, Direction, Path, Shape};
+use crate::load::Path;
+use crate::load::profile::{self, Profile};
 
 /// Flows and their packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scene {
     /// Allocations, each with one permission, one channel and one peer.
     pub(super) flows: u32,
-    /// Their packets.
-    pub(super) shape: Shape,
-    /// Clients reach the relay over IPv6.
-    pub(super) clients_v6: bool,
-    /// Peers are IPv6 hosts.
-    pub(super) peers_v6: bool,
+    /// What they carry.
+    pub(super) profile: Profile,
 }
 
+/// Many calls, a packet of each at a time: 172 bytes, both directions.
+pub(super) const CALLS: Scene = Scene::of(profile::VOICE);
+
+/// Few calls that send several packets at once.
+pub(super) const BURSTY: Scene = Scene {
+    flows: 20,
+    profile: bursts_of_8(profile::VOICE),
+};
+
+/// Few calls that send a video frame at once.
+pub(super) const FRAMES: Scene = Scene {
+    flows: 20,
+    profile: profile::VIDEO,
+};
+
+/// A relay without flows.
+pub(super) const IDLE: Scene = CALLS.with_flows(0);
+
 impl Scene {
-    /// A call of 172 bytes a packet (G.711 at 20 ms, or Opus with room), both directions, IPv4.
-    pub(super) const fn voice(flows: u32) -> Self {
+    /// 1,000 flows of a kind of traffic.
+    pub(super) const fn of(profile: Profile) -> Self {
         Self {
-            flows,
-            shape: Shape::channel(VOICE),
-            clients_v6: false,
-            peers_v6: false,
+            flows: 1_000,
+            profile,
         }
     }
 
-    /// The same with another payload.
-    pub(super) const fn payload(mut self, bytes: usize) -> Self {
-        self.shape.payload = bytes;
-        self
+    /// The same traffic of so many flows.
+    pub(super) const fn with_flows(self, flows: u32) -> Self {
+        Self { flows, ..self }
     }
 
-    /// The same with several packets of a flow back to back.
-    pub(super) const fn bursts(mut self, of: u32) -> Self {
-        self.shape.burst = of;
-        self
-    }
-
-    /// The same in Send and Data indications.
-    pub(super) const fn indications(mut self) -> Self {
-        self.shape.carrier = Carrier::Indication;
-        self
-    }
-
-    /// From one allocation to another.
-    pub(super) const fn hairpin(mut self) -> Self {
-        self.shape.path = Path::Hairpin;
-        self.shape.direction = Direction::ToPeer;
-        self
-    }
-
-    /// Without a relay.
+    /// The same traffic without a relay.
     pub(super) const fn straight(mut self) -> Self {
-        self.shape.path = Path::Straight;
-        self
-    }
-
-    /// Over these families.
-    pub(super) const fn families(mut self, clients_v6: bool, peers_v6: bool) -> Self {
-        self.clients_v6 = clients_v6;
-        self.peers_v6 = peers_v6;
+        self.profile.shape.path = Path::Straight;
         self
     }
 }
 
-/// Bytes of a voice packet.
-const VOICE: usize = 172;
-
-/// Bytes of a packet of a narrow codec.
-pub(super) const SMALL: usize = 100;
-
-/// Bytes of a video packet.
-pub(super) const VIDEO: usize = 1_200;
-
-/// Packets of a video frame that leave back to back.
-pub(super) const FRAME: u32 = 8;
+const fn bursts_of_8(mut profile: Profile) -> Profile {
+    profile.shape.burst = 8;
+    profile
+}

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use super::act::Act;
+use super::act::{Act, crowd};
 use super::effort::Effort;
 use super::fault::Fault;
 use super::progress::Progress;
-use super::scene::Scene;
+use super::scene::{CALLS, Scene};
 use crate::account::{Cost, Meter, resident_bytes};
+use crate::load::clients::churn::churn;
 use crate::load::packet::{PacketLoad, Wire};
 use crate::load::{Load as _, Tally};
 use crate::method::alternate::{Disturbance, disturbance, turns, undisturbed};
@@ -147,7 +148,7 @@ impl Stage {
     ) -> Result<(u32, Option<String>), Fault> {
         self.progress
             .step(&format!("{}, {wanted} allocations", self.name_of(who)));
-        let playing = self.open_as_far_as_it_goes(who, &Scene::voice(wanted))?;
+        let playing = self.open_as_far_as_it_goes(who, &CALLS.with_flows(wanted))?;
         let reached = u32::try_from(playing.act.flows().len()).unwrap_or(u32::MAX);
         Ok((reached, playing.act.ceiling().map(str::to_owned)))
     }
@@ -167,6 +168,7 @@ impl Stage {
         Ok(Playing {
             load: PacketLoad::new(&clients, &peers, act.flows())?,
             hosts,
+            progress: &self.progress,
             effort: self.effort,
             scene: *scene,
             act,
@@ -178,6 +180,7 @@ impl Stage {
 /// One relay, running, with its flows.
 pub(super) struct Playing<'h> {
     hosts: &'h BenchHosts,
+    progress: &'h Progress,
     effort: Effort,
     scene: Scene,
     act: Act<'h>,
@@ -190,10 +193,14 @@ impl Playing<'_> {
     fn trial(&mut self, rate: f64, duration: Duration) -> Result<Trial, Fault> {
         self.act.keep_alive()?;
         let meter = Meter::start(self.hosts, &self.act.pids())?;
-        let tally = self.load.run(&self.scene.shape, rate, duration)?;
+        let tally = self.load.run(&self.scene.profile.shape, rate, duration)?;
         self.act.check()?;
-        let cost = meter.stop()?;
-        Ok(Trial { tally, cost })
+        let trial = Trial {
+            tally,
+            cost: meter.stop()?,
+        };
+        self.progress.trial(|| trial.words(rate));
+        Ok(trial)
     }
 
     /// A trial of the usual length in which nothing was stolen and the generator was in time.
@@ -243,6 +250,24 @@ impl Playing<'_> {
         Ok(passed)
     }
 
+    /// Cycles of allocations of so many clients, for the usual length; of fewer first, uncounted.
+    pub(super) fn churn(&mut self, clients: u32, warm_up: u32) -> Result<Churned, Fault> {
+        let wire = Wire::of_clients(self.hosts);
+        let running = self.act.running();
+        let running = running.ok_or_else(|| Fault::Failed("is no relay".to_owned()))?;
+        churn(&wire, &crowd(running, &CALLS, warm_up), self.effort.warm_up)?;
+        let meter = Meter::start(self.hosts, &self.act.pids())?;
+        let churned = churn(&wire, &crowd(running, &CALLS, clients), self.effort.trial)?;
+        self.act.check()?;
+        let cost = meter.stop()?;
+        Ok(Churned {
+            per_second: churned.cycles_per_second(),
+            busy: cost.core_busy.as_secs_f64() / churned.wall.as_secs_f64(),
+            failures: churned.failures,
+            first_failure: churned.first_failure,
+        })
+    }
+
     /// Ends it.
     fn end(self) {
         self.act.end();
@@ -262,6 +287,44 @@ pub(super) struct Trial {
     pub(super) tally: Tally,
     /// What the relay cost meanwhile.
     pub(super) cost: Cost,
+}
+
+impl Trial {
+    /// A line for those who look for the reason of a figure.
+    fn words(&self, rate: f64) -> String {
+        let Self { tally, cost } = self;
+        let share = |part: Duration| 100.0 * part.as_secs_f64() / cost.wall.as_secs_f64();
+        format!(
+            "  {rate:.0}/s: sent {} of {}, late {}, received {}, lost {} ({:.3} %), own loss {}; \
+             p50 {} us, p99 {} us; core {:.1} %, process {:.1} %, napi {:.1} %, stolen {:.1} %",
+            tally.sent,
+            tally.wanted,
+            tally.late,
+            tally.received,
+            tally.lost,
+            tally.loss() * 100.0,
+            tally.own_loss,
+            tally.latency.value_at_quantile(0.5) / 1_000,
+            tally.latency.value_at_quantile(0.99) / 1_000,
+            share(cost.core_busy),
+            share(cost.process),
+            share(cost.napi),
+            cost.stolen_share() * 100.0,
+        )
+    }
+}
+
+/// What a time of churn showed.
+#[derive(Debug, Clone)]
+pub(super) struct Churned {
+    /// Whole cycles a second.
+    pub(super) per_second: f64,
+    /// The share of the time in which the relay's core was busy.
+    pub(super) busy: f64,
+    /// Cycles in which a step failed.
+    pub(super) failures: u64,
+    /// What the relay did in the first of them.
+    pub(super) first_failure: Option<String>,
 }
 
 /// How often a disturbed trial is tried in all.

@@ -45,6 +45,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     rounds: Option<u8>,
 
+    /// Say on standard error what each trial showed
+    #[arg(long)]
+    trials: bool,
+
     /// Keep all figures in this file
     #[arg(long, value_name = "FILE", default_value = "target/bench/report.json")]
     pub(crate) json: PathBuf,
@@ -89,6 +93,7 @@ impl Args {
             effort,
             turnpike: self.turnpike.clone(),
             rivals: self.rivals(),
+            trials: self.trials,
         }
     }
 
