@@ -13,6 +13,8 @@
 mod account;
 mod client;
 mod hosts;
+mod load;
+mod relay;
 mod subjects;
 
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
