@@ -16,7 +16,7 @@ type Turn = [[f64; QUANTILES.len()]; SHARES.len()];
 pub(super) fn measure(stage: &mut Stage, scene: &Scene, who: &[Who], rate: f64) -> Vec<Row> {
     let rounds = stage.effort.rounds;
     let straight = stage
-        .take_turns(&[Who::Redirect], &scene.straight(), rounds, |playing| {
+        .take_turns(&[Who::Routes], &scene.straight(), rounds, |playing| {
             Ok(vec![turn(playing, rate)?])
         })
         .pop()
@@ -46,7 +46,7 @@ pub(super) fn measure(stage: &mut Stage, scene: &Scene, who: &[Who], rate: f64) 
 fn turn(playing: &mut Playing<'_>, rate: f64) -> Result<Turn, Fault> {
     let mut all = Turn::default();
     for (quantiles, share) in all.iter_mut().zip(SHARES) {
-        let trial = playing.steady(rate * share)?;
+        let trial = playing.punctual(rate * share)?;
         for (value, (quantile, _)) in quantiles.iter_mut().zip(QUANTILES) {
             *value = nanoseconds(trial.tally.latency.value_at_quantile(quantile));
         }

@@ -28,7 +28,7 @@ impl Effort {
     #[must_use]
     pub fn quick() -> Self {
         Self {
-            trial: Duration::from_millis(700),
+            trial: Duration::from_secs(1),
             warm_up: Duration::from_millis(300),
             rounds: 2,
             searches: 1,
@@ -42,7 +42,7 @@ impl Effort {
     #[must_use]
     pub fn full() -> Self {
         Self {
-            trial: Duration::from_secs(2),
+            trial: Duration::from_millis(1_500),
             warm_up: Duration::from_millis(500),
             rounds: 4,
             searches: 2,

@@ -33,7 +33,7 @@ fn both(playing: &mut Playing<'_>, start: f64, trials_max: u32) -> Result<Rates,
         let trial = playing.unstolen(rate)?;
         Ok::<Outcome, Fault>(Outcome {
             loss: trial.tally.loss(),
-            late: !trial.tally.kept_pace(),
+            late: trial.is_late(),
         })
     };
     let mut trials = Trials::new(SLOWEST, FASTEST, trials_max, trial);

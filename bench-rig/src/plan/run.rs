@@ -1,5 +1,7 @@
 //! One experiment after the other, each row into the ledger as soon as it is there.
 
+use rustix::process::setpriority_process;
+
 use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
@@ -34,6 +36,7 @@ pub enum RunError {
 /// When nothing can be measured: no rights, no second core, no Turnpike.
 pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
     pin_this_thread(GENERATOR_CORE)?;
+    go_first()?;
     let subjects = subjects(plan, ledger)?;
     let expected = plan.experiments.iter();
     let relays = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
@@ -60,6 +63,13 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
         run.stage.thrown_out()
     ));
     Ok(())
+}
+
+/// Puts this process and all that it starts, relays alike, before others that run on the machine.
+fn go_first() -> Result<(), NetnsError> {
+    setpriority_process(None, -20).map_err(|errno| NetnsError::Rights {
+        said: format!("raising this process's priority: {errno}"),
+    })
 }
 
 /// Turnpike, then the rivals that can be had; the ledger hears of all.
@@ -132,7 +142,7 @@ impl Run {
 
     /// What others than relays do on these hosts.
     fn ceilings(&mut self) -> Row {
-        let who = [Who::Redirect, Who::Routes];
+        let who = [Who::Routes];
         let found = rate::search(&mut self.stage, &CALLS.straight(), &who);
         let [row, _] = rate::rows(&self.stage, &who, &found, None);
         self.ceiling = row.own().map(|figure| figure.estimate.value);

@@ -14,7 +14,7 @@ use crate::account::{Cost, Meter, resident_bytes};
 use crate::load::clients::churn::churn;
 use crate::load::packet::{PacketLoad, Wire};
 use crate::load::{Load as _, Tally};
-use crate::method::alternate::{Disturbance, disturbance, turns, undisturbed};
+use crate::method::alternate::{Disturbance, SENT_MIN, disturbance, turns, undisturbed};
 use crate::netns::bench::BenchHosts;
 use crate::subject::Subject;
 
@@ -203,10 +203,18 @@ impl Playing<'_> {
         Ok(trial)
     }
 
-    /// A trial of the usual length in which nothing was stolen and the generator was in time.
+    /// A trial of the usual length in which nothing was stolen and the generator sent all.
     pub(super) fn steady(&mut self, rate: f64) -> Result<Trial, Fault> {
         self.repeated(rate, |trial| {
-            let sent = if trial.tally.kept_pace() { 1.0 } else { 0.0 };
+            disturbance(trial.cost.stolen_share(), trial.sent())
+        })
+    }
+
+    /// The same, and the generator was in time too: what it was late would count as the relay's delay.
+    pub(super) fn punctual(&mut self, rate: f64) -> Result<Trial, Fault> {
+        self.repeated(rate, |trial| {
+            let in_time = trial.tally.kept_pace();
+            let sent = if in_time { trial.sent() } else { 0.0 };
             disturbance(trial.cost.stolen_share(), sent)
         })
     }
@@ -241,7 +249,7 @@ impl Playing<'_> {
         let mut rate = GENTLE;
         for _ in 0..PROBES {
             let trial = self.trial(rate, PROBE)?;
-            if trial.tally.loss() > PROBE_LOSS || !trial.tally.kept_pace() {
+            if trial.tally.loss() > PROBE_LOSS || trial.is_late() {
                 break;
             }
             passed = rate;
@@ -290,6 +298,17 @@ pub(super) struct Trial {
 }
 
 impl Trial {
+    /// The share of the wanted packets that went out.
+    #[expect(clippy::cast_precision_loss, reason = "no trial has 2^53 packets")]
+    fn sent(&self) -> f64 {
+        self.tally.sent as f64 / (self.tally.wanted as f64).max(1.0)
+    }
+
+    /// Whether the generator sent less than was wanted.
+    pub(super) fn is_late(&self) -> bool {
+        self.sent() < SENT_MIN
+    }
+
     /// A line for those who look for the reason of a figure.
     fn words(&self, rate: f64) -> String {
         let Self { tally, cost } = self;
@@ -331,7 +350,7 @@ pub(super) struct Churned {
 const ATTEMPTS: u32 = 5;
 
 /// A rate that every relay can do, packets a second.
-const GENTLE: f64 = 5_000.0;
+const GENTLE: f64 = 10_000.0;
 
 const PROBE: Duration = Duration::from_millis(250);
 const PROBE_STEP: f64 = 1.35;
