@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 source scripts/runner.sh
 
 RIG=turnpike-bench-rig
-NEED_ROOT="(package($RIG) and binary(/^(netns|e2e)$/))"
+NEED_ROOT="(package($RIG) and binary(/^(netns|e2e|rig)$/))"
 STEPS=7
 step=0
 began=$SECONDS

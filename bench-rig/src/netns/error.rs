@@ -38,6 +38,18 @@ pub enum NetnsError {
         /// The system's error.
         source: io::Error,
     },
+    /// The hosts are not, or no longer, what a measurement needs.
+    #[error("the hosts are not fit to measure on: {what}")]
+    Broken {
+        /// What is not as promised.
+        what: String,
+    },
+    /// Another measurement did not end.
+    #[error("another measurement holds {path} (`fuser {path}` shows which): wait for its end")]
+    Busy {
+        /// The file that it has locked.
+        path: &'static str,
+    },
     /// A program did not do in time what was waited for.
     #[error("waited up to {waited:?} for {what}; the program printed:\n{output}")]
     TooLate {
@@ -54,6 +66,10 @@ impl NetnsError {
     pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::System { what, source }
+    }
+
+    pub(super) fn broken(what: impl Into<String>) -> Self {
+        Self::Broken { what: what.into() }
     }
 
     pub(super) fn spawning(program: &str) -> impl FnOnce(io::Error) -> Self {

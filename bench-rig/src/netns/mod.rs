@@ -10,6 +10,7 @@
 //! program that relays there. Every set of hosts is a world of its own, so sets made at the same
 //! time may use the same addresses and ports. No way leads out of a set.
 
+pub mod bench;
 mod error;
 mod host;
 mod ip;

@@ -1,0 +1,102 @@
+//! Hosts to measure on: threads pinned, addresses routed, nothing done for free.
+
+use std::net::{IpAddr, UdpSocket};
+
+use turnpike_bench_rig::netns::NetnsError;
+use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
+
+use super::hosts;
+
+#[test]
+fn every_end_receives_on_its_own_core() {
+    let hosts = hosts(Wires::Two);
+    hosts.check().unwrap();
+    assert_eq!(hosts.relay_threads().unwrap().len(), 2);
+}
+
+#[test]
+fn a_thread_that_a_link_change_let_loose_is_noticed_and_pinned_again() {
+    let hosts = hosts(Wires::Two);
+    for state in ["down", "up"] {
+        let args = ["link", "set", "client0", state];
+        hosts.hosts.relay.run("ip", args).unwrap();
+    }
+    let error = hosts.check().unwrap_err();
+    assert!(
+        matches!(&error, NetnsError::Broken { what } if what.contains("core 1")),
+        "{error}"
+    );
+    hosts.pin().unwrap();
+    hosts.check().unwrap();
+}
+
+#[test]
+fn a_device_that_starts_to_do_the_senders_work_is_noticed() {
+    let hosts = hosts(Wires::Two);
+    let args = ["-K", "peer0", "tx", "on"];
+    hosts.hosts.relay.run("ethtool", args).unwrap();
+    let error = hosts.check().unwrap_err();
+    assert!(
+        error.to_string().contains("tx-checksumming of peer0"),
+        "{error}"
+    );
+}
+
+#[test]
+fn virtual_clients_and_peers_are_behind_their_wires() {
+    for (wires, peers_behind) in [(Wires::Two, "peer0"), (Wires::One, "client0")] {
+        let hosts = hosts(wires);
+        for (address, device) in [
+            ("10.80.255.7", "client0"),
+            ("fd00:80::9:1", "client0"),
+            ("10.90.4.1", peers_behind),
+            ("fd00:90::7", peers_behind),
+        ] {
+            let route = relay_runs(&hosts, &["route", "get", address]);
+            assert!(route.contains(&format!("dev {device}")), "{route}");
+        }
+        assert_eq!(hosts.relay_peer_device(), peers_behind);
+    }
+}
+
+#[test]
+fn neighbours_are_known_for_good_with_the_promised_addresses() {
+    let hosts = hosts(Wires::Two);
+    let known = relay_runs(&hosts, &["neigh", "show", "nud", "permanent"]);
+    for (device, mac) in [("client0", hosts.client_mac()), ("peer0", hosts.peer_mac())] {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        let lines = known.lines();
+        let found = lines.filter(|line| line.contains(device) && line.contains(&mac));
+        assert_eq!(found.count(), 2, "{device} {mac} in\n{known}");
+    }
+}
+
+#[test]
+fn relayed_addresses_can_be_bound() {
+    let hosts = hosts(Wires::Two);
+    let addresses = hosts.relayed();
+    assert_eq!(
+        addresses.iter().filter(|address| address.is_ipv4()).count(),
+        8
+    );
+    assert_eq!(
+        addresses.iter().filter(|address| address.is_ipv6()).count(),
+        8
+    );
+    let bind = |address: &IpAddr| UdpSocket::bind((*address, 49_152)).map(drop);
+    let bound: Result<(), _> = hosts
+        .hosts
+        .relay
+        .enter(|| addresses.iter().try_for_each(bind))
+        .unwrap();
+    bound.unwrap();
+}
+
+fn relay_runs(hosts: &BenchHosts, args: &[&str]) -> String {
+    let families = ["-4", "-6"].map(|family| {
+        // One of the families has no such address.
+        let args = [family].into_iter().chain(args.iter().copied());
+        hosts.hosts.relay.run("ip", args).unwrap_or_default()
+    });
+    families.concat()
+}
