@@ -57,13 +57,13 @@ pub struct Course {
     pub flow: u32,
     /// Packets of this burst that are left.
     pub left: u32,
-    /// Packets of one train: they share one scheduled time. Zero: there is no schedule, and a
-    /// packet's time is when it is sent.
+    /// Packets of one train: all of them are due at the same time. Zero: there is no schedule, and
+    /// a packet is due when it is sent.
     pub train: u32,
     /// Packets of this train that are left.
     pub train_left: u32,
-    /// Scheduled time of this train, nanoseconds of the monotonic clock.
-    pub time: u64,
+    /// When this train is due, nanoseconds of the monotonic clock.
+    pub due: u64,
     /// Nanoseconds from one train to the next.
     pub interval: u64,
     /// Bytes of [`FILLER_MAX`] behind the stamp.
@@ -72,7 +72,8 @@ pub struct Course {
     pub sent: u64,
 }
 
-/// A flow at its receiver. One an entry of the map `ARRIVALS`.
+/// One direction of a flow at its receiver. Those of flow `n` are the entries `2 * n` and `2 * n + 1`
+/// of the map `ARRIVALS`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Arrivals {
@@ -104,7 +105,7 @@ pub const fn place(from_port: u16, to_port: u16, channel: u16, addresses: u16) -
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Totals {
-    /// The run's field of the stamps that count.
+    /// The number of the run that counts.
     pub run: u32,
     /// Bytes of every payload.
     pub payload: u32,

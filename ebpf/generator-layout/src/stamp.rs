@@ -6,7 +6,8 @@
 //! | 4 | 4 | number of the flow |
 //! | 8 | 8 | when the packet was due, nanoseconds of `CLOCK_MONOTONIC` |
 //! | 16 | 4 | sequence number, from 0, counted by flow and direction |
-//! | 20 | 4 | what is the same in a run: its number and the direction, by the rig |
+//! | 20 | 2 | 0: sent by a client, 1: sent by a peer |
+//! | 22 | 2 | number of the run, so that a packet of the run before is not counted in this one |
 //! | 24 | 4 | the check: makes the sum of the whole payload [`SUM`] |
 //!
 //! All numbers are little-endian, as are the machines that run the programs. The sum is the Internet
@@ -34,8 +35,10 @@ pub struct Stamp {
     pub due: u64,
     /// Counted by flow and direction.
     pub sequence: u32,
-    /// The same in all packets of a run in one direction.
-    pub run: u32,
+    /// Who sent it, 0 or 1.
+    pub direction: u16,
+    /// The run's number.
+    pub run: u16,
     /// See [`Stamp::check`].
     pub check: u32,
     /// Not sent.
@@ -46,7 +49,8 @@ impl Stamp {
     /// The sum of the fields that are the same in all packets of a flow and run.
     #[must_use]
     pub const fn constant(&self) -> u16 {
-        fold(self.magic as u64 + self.flow as u64 + self.run as u64)
+        let constant = self.magic as u64 + self.flow as u64;
+        fold(constant + self.direction as u64 + self.run as u64)
     }
 
     /// The check, when `constant` is the sum of what does not change: the other fields and the rest
@@ -118,7 +122,8 @@ mod tests {
                 flow: number.wrapping_mul(0x9E37_79B9),
                 due: u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15),
                 sequence: !number,
-                run: number << 9,
+                direction: 1,
+                run: 0xffee,
                 ..Stamp::default()
             };
             let constant = u32::from(stamp.constant()) + u32::from(sum(&filler));

@@ -61,7 +61,7 @@ fn count(ctx: &XdpContext, payload: &Payload, totals: &mut Totals) {
         totals.corrupted += 1;
         return;
     };
-    if stamp.run != totals.run {
+    if u32::from(stamp.run) != totals.run {
         totals.stale += 1;
         return;
     }
@@ -70,7 +70,8 @@ fn count(ctx: &XdpContext, payload: &Payload, totals: &mut Totals) {
         totals.unreadable += 1;
         return;
     };
-    let Some(flow) = ARRIVALS.get_ptr_mut(stamp.flow) else {
+    let Some(flow) = ARRIVALS.get_ptr_mut(2 * stamp.flow + u32::from(stamp.direction & 1))
+    else {
         totals.strange += 1;
         return;
     };

@@ -25,5 +25,11 @@ pub fn redirect(ctx: XdpContext) -> u32 {
     };
     // SAFETY: `to` was held against the end of the frame, and has no alignment to keep.
     unsafe { *to = *addresses };
+    out()
+}
+
+/// Sends a frame out of the device that the rig has chosen.
+#[inline(always)]
+pub fn out() -> u32 {
     WAY_OUT.redirect(0, 0).unwrap_or(XDP_ABORTED)
 }

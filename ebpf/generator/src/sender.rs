@@ -1,4 +1,6 @@
-//! Makes frames: the headers and the stamp of the flow whose turn it is, then the filler.
+//! Makes frames: the headers and the stamp of the flow whose turn it is, then the filler. They leave
+//! through `WAY_OUT`: the kernel would look for the device of a plain XDP_TX in the namespace of the
+//! thread that asked for the frames, and one thread sends for both hosts.
 //!
 //! Live frames come out of a pool whose pages keep what a relay left in them, so every byte is
 //! written each time.
@@ -6,11 +8,13 @@
 use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_TX};
+use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_xdp_store_bytes};
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
+
+use crate::redirect::out;
 use turnpike_generator_layout::{Course, FILLER_MAX, HEAD_MAX, HEAD_MIN, Outgoing, stamp};
 
 #[map]
@@ -25,7 +29,7 @@ static FILLER: Array<[u8; FILLER_MAX]> = Array::with_max_entries(1, 0);
 
 #[xdp]
 pub fn sender(ctx: XdpContext) -> u32 {
-    send(&ctx).map_or(XDP_ABORTED, |()| XDP_TX)
+    send(&ctx).map_or(XDP_ABORTED, |()| out())
 }
 
 #[inline(always)]
@@ -76,10 +80,10 @@ fn scheduled(course: &mut Course) -> u64 {
     }
     if course.train_left == 0 {
         course.train_left = course.train;
-        course.time += course.interval;
+        course.due += course.interval;
     }
     course.train_left -= 1;
-    course.time
+    course.due
 }
 
 #[inline(always)]
