@@ -7,7 +7,12 @@
 //!
 //! It is *not* a judge: which rate counts as reached is for those that call it.
 
+pub mod clients;
+pub mod clock;
 mod flow;
+pub mod frame;
+pub mod packet;
+pub mod profile;
 pub mod stamp;
 mod tally;
 
@@ -79,7 +84,8 @@ pub enum Carrier {
 pub enum Path {
     /// Between a client and a peer host, through the relay.
     Relayed,
-    /// From an allocation to another one of the same relay: clients send, clients receive.
+    /// From an allocation to another one of the same relay: clients send, clients receive, whatever
+    /// the direction.
     Hairpin,
     /// Without a relay, unwrapped, from the client host to the peer host and back: the ceiling.
     Straight,

@@ -5,6 +5,8 @@
 #![expect(clippy::panic, reason = "test helpers: a panic is the failure report")]
 
 mod hosts;
+mod load;
+mod relay;
 
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
 
