@@ -77,7 +77,11 @@ impl<'s> Drive<'s> {
             now = monotonic();
         }
         let paced = self.senders.iter().all(|sending| sending.pace.train > 0);
-        let wanted = self.senders.iter().map(|sending| sending.pace.packets()).sum();
+        let wanted = self
+            .senders
+            .iter()
+            .map(|sending| sending.pace.packets())
+            .sum();
         Ok(Driven {
             wall: Duration::from_nanos(now.saturating_sub(self.start).max(1)),
             wanted: paced.then_some(wanted),
@@ -107,10 +111,13 @@ impl Sending<'_> {
         if trains == 0 {
             return Ok(0);
         }
-        let late = self.pace.due_by(now.saturating_sub(nanoseconds(Tally::LATE)));
+        let late = self
+            .pace
+            .due_by(now.saturating_sub(nanoseconds(Tally::LATE)));
         let late = late.saturating_sub(self.gone).min(trains);
         let packets = trains * u64::from(self.pace.train);
-        self.sender.send(u32::try_from(packets).unwrap_or(AT_ONCE))?;
+        self.sender
+            .send(u32::try_from(packets).unwrap_or(AT_ONCE))?;
         self.gone += trains;
         Ok(late * u64::from(self.pace.train))
     }

@@ -17,8 +17,8 @@ pub mod redirect;
 mod sender;
 mod spare;
 
-use std::{fs, thread};
 use std::time::Duration;
+use std::{fs, thread};
 
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
@@ -31,7 +31,9 @@ use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
 use super::stamp::{TO_CLIENT, TO_PEER};
 use super::{Flow, Load, LoadError, Path, Shape, Tally};
-use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE, GENERATOR_CORE, PEER_DEVICE, pin_this_thread};
+use crate::netns::bench::{
+    BenchHosts, CLIENT_DEVICE, FAR_DEVICE, GENERATOR_CORE, PEER_DEVICE, pin_this_thread,
+};
 
 /// Live frames over flows that a relay knows.
 pub struct LiveFrames<'h> {
@@ -93,7 +95,10 @@ impl<'h> LiveFrames<'h> {
     fn prepare(&mut self, course: &Course, shape: &Shape) -> Result<(), LoadError> {
         self.run = self.run.wrapping_add(1);
         for (direction, sender) in (TO_PEER..).zip(&mut self.senders) {
-            let lanes = course.lanes.iter().filter(|lane| lane.direction == direction);
+            let lanes = course
+                .lanes
+                .iter()
+                .filter(|lane| lane.direction == direction);
             sender.prepare(lanes, &course.filler, self.run)?;
         }
         self.clients.begin(self.run, shape.payload)?;
@@ -113,14 +118,25 @@ impl<'h> LiveFrames<'h> {
     /// Waits until all has come, or nothing comes any more.
     fn await_stragglers(&self) -> Result<(), LoadError> {
         let (mut came, mut quiet) = (0, Duration::ZERO);
-        let sent = self.senders.iter().map(Sender::sent).sum::<Result<u64, _>>()?;
+        let sent = self
+            .senders
+            .iter()
+            .map(Sender::sent)
+            .sum::<Result<u64, _>>()?;
         while quiet < QUIET {
             thread::sleep(LOOK_EVERY);
-            let now = self.receivers().map(Receiver::stamped).sum::<Result<u64, _>>()?;
+            let now = self
+                .receivers()
+                .map(Receiver::stamped)
+                .sum::<Result<u64, _>>()?;
             if now >= sent {
                 return Ok(());
             }
-            quiet = if now == came { quiet + LOOK_EVERY } else { Duration::ZERO };
+            quiet = if now == came {
+                quiet + LOOK_EVERY
+            } else {
+                Duration::ZERO
+            };
             came = now;
         }
         Ok(())
@@ -158,7 +174,10 @@ impl<'h> LiveFrames<'h> {
         let read = || fs::read_to_string("/proc/thread-self/net/dev");
         let devices = self.hosts.hosts.relay.enter(read)?;
         let devices = devices.map_err(LoadError::system("reading the relay host's devices"))?;
-        Ok([CLIENT_DEVICE, PEER_DEVICE].map(|device| dropped(&devices, device)).iter().sum())
+        Ok([CLIENT_DEVICE, PEER_DEVICE]
+            .map(|device| dropped(&devices, device))
+            .iter()
+            .sum())
     }
 
     fn receivers(&self) -> impl Iterator<Item = &Receiver> {
@@ -176,7 +195,10 @@ impl Load for LiveFrames<'_> {
     ) -> Result<Tally, LoadError> {
         shape.check()?;
         if !shape.payload.is_multiple_of(2) {
-            let what = format!("a live frame with a payload of {} bytes: odd", shape.payload);
+            let what = format!(
+                "a live frame with a payload of {} bytes: odd",
+                shape.payload
+            );
             return Err(LoadError::Unfit(what));
         }
         let course = Course::new(&self.flows, shape, self.links())?;
@@ -186,7 +208,8 @@ impl Load for LiveFrames<'_> {
         let driven = thread::scope(|scope| {
             let work = || {
                 pin_this_thread(GENERATOR_CORE)?;
-                let rate = packets_per_second / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
+                let rate = packets_per_second
+                    / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
                 Drive::begin(&mut self.senders, rate, shape.burst, duration)?.run()
             };
             scope.spawn(work).join()
@@ -211,7 +234,11 @@ fn ends_at_peer(lane: &Lane, shape: &Shape) -> bool {
 
 /// Where a lane's packets arrive, as the receiver's program puts it.
 fn place_of(lane: &Lane) -> u64 {
-    let (addresses, ports) = lane.arrives.bytes().split_last_chunk().unwrap_or((&[], &[0; 4]));
+    let (addresses, ports) = lane
+        .arrives
+        .bytes()
+        .split_last_chunk()
+        .unwrap_or((&[], &[0; 4]));
     let [f0, f1, t0, t1] = *ports;
     let channel = match lane.arrives_as {
         Arrival::Plain => 0,

@@ -49,7 +49,8 @@ impl Pace {
 
     /// When a train is due; the first has number 0.
     pub(super) fn due(&self, train: u64) -> u64 {
-        self.start.saturating_add(train.saturating_mul(self.interval))
+        self.start
+            .saturating_add(train.saturating_mul(self.interval))
     }
 
     /// How many trains are due by `now`.
@@ -57,7 +58,9 @@ impl Pace {
         let Some(passed) = now.checked_sub(self.start) else {
             return 0;
         };
-        let due = passed.checked_div(self.interval).map_or(u64::MAX, |trains| trains + 1);
+        let due = passed
+            .checked_div(self.interval)
+            .map_or(u64::MAX, |trains| trains + 1);
         due.min(self.trains)
     }
 }

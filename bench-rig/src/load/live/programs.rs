@@ -38,7 +38,9 @@ impl Programs {
         let program = self.ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
         let program: &mut Xdp = program.try_into().map_err(refused(name))?;
         if program.fd().is_err() {
-            program.load().map_err(refused(&format!("loading the eBPF program {name}")))?;
+            program
+                .load()
+                .map_err(refused(&format!("loading the eBPF program {name}")))?;
         }
         Ok(program)
     }
@@ -59,7 +61,10 @@ impl Programs {
         let program = self.program(program)?;
         host.enter(|| program.attach(device, XdpMode::Driver))?
             .map(drop)
-            .map_err(refused(&format!("attaching to {device} on {}", host.name())))
+            .map_err(refused(&format!(
+                "attaching to {device} on {}",
+                host.name()
+            )))
     }
 
     /// Takes out a map, after its program is loaded: the program refers to it until then.

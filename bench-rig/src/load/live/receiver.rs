@@ -35,14 +35,18 @@ impl Receiver {
     /// Forgets the run before. From now on packets of `run` count, with payloads of so many bytes.
     pub(super) fn begin(&mut self, run: u16, payload: usize) -> Result<(), LoadError> {
         for bucket in 0..histogram::BUCKETS {
-            self.latency.set(bucket, 0, 0).map_err(refused("clearing latencies"))?;
+            self.latency
+                .set(bucket, 0, 0)
+                .map_err(refused("clearing latencies"))?;
         }
         let totals = Totals {
             run: run.into(),
             payload: u32::try_from(payload).unwrap_or(u32::MAX),
             ..Totals::default()
         };
-        self.totals.set(0, Value(totals), 0).map_err(refused("clearing totals"))
+        self.totals
+            .set(0, Value(totals), 0)
+            .map_err(refused("clearing totals"))
     }
 
     /// Has packets of a flow and direction come to this place.
@@ -57,7 +61,9 @@ impl Receiver {
             ..Arrivals::default()
         };
         let index = DIRECTIONS * flow + u32::from(direction);
-        self.arrivals.set(index, Value(arrivals), 0).map_err(refused("writing a flow"))
+        self.arrivals
+            .set(index, Value(arrivals), 0)
+            .map_err(refused("writing a flow"))
     }
 
     /// What came in this run, in all.
@@ -74,14 +80,20 @@ impl Receiver {
     /// What came of a flow in one direction.
     pub(super) fn arrivals(&self, flow: u32, direction: u16) -> Result<Arrivals, LoadError> {
         let index = DIRECTIONS * flow + u32::from(direction);
-        let arrivals = self.arrivals.get(&index, 0).map_err(refused("reading a flow"))?;
+        let arrivals = self
+            .arrivals
+            .get(&index, 0)
+            .map_err(refused("reading a flow"))?;
         Ok(arrivals.0)
     }
 
     /// Adds this run's latencies.
     pub(super) fn add_latencies(&self, to: &mut Histogram<u64>) -> Result<(), LoadError> {
         for bucket in 0..histogram::BUCKETS {
-            let packets = self.latency.get(&bucket, 0).map_err(refused("reading latencies"))?;
+            let packets = self
+                .latency
+                .get(&bucket, 0)
+                .map_err(refused("reading latencies"))?;
             if packets > 0 {
                 to.saturating_record_n(histogram::middle(bucket), packets);
             }

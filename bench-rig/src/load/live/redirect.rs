@@ -21,7 +21,10 @@ pub fn attach(hosts: &BenchHosts) -> Result<Redirect, LoadError> {
     let to_peers = (peers, [hosts.peer_mac(), hosts.relay_peer_mac()]);
     let mut ways = vec![way(hosts, CLIENT_DEVICE, to_peers)?];
     if peers != CLIENT_DEVICE {
-        let to_clients = (CLIENT_DEVICE, [hosts.client_mac(), hosts.relay_client_mac()]);
+        let to_clients = (
+            CLIENT_DEVICE,
+            [hosts.client_mac(), hosts.relay_client_mac()],
+        );
         ways.push(way(hosts, peers, to_clients)?);
     }
     Ok(Redirect { _ways: ways })

@@ -64,14 +64,18 @@ impl Sender {
                 run,
                 ..Stamp::default()
             };
-            let (first, whole) = outgoing(&lane.template, stamp, filler)
-                .ok_or_else(|| LoadError::Unfit(format!("flow {} has too long a head", lane.flow)))?;
+            let (first, whole) = outgoing(&lane.template, stamp, filler).ok_or_else(|| {
+                LoadError::Unfit(format!("flow {} has too long a head", lane.flow))
+            })?;
             if *length.get_or_insert(whole.len()) != whole.len() {
                 return Err(LoadError::Unfit(
-                    "live frames of one direction have one length: flows of one address family".into(),
+                    "live frames of one direction have one length: flows of one address family"
+                        .into(),
                 ));
             }
-            self.outgoing.set(flows, Value(first), 0).map_err(refused("writing a flow"))?;
+            self.outgoing
+                .set(flows, Value(first), 0)
+                .map_err(refused("writing a flow"))?;
             if flows == 0 {
                 self.fill(&whole, &first)?;
             }
@@ -91,7 +95,9 @@ impl Sender {
         }
         self.behind = rest.len();
         self.blank = vec![0; frame.len()];
-        self.filler.set(0, filler, 0).map_err(refused("writing the filler"))
+        self.filler
+            .set(0, filler, 0)
+            .map_err(refused("writing the filler"))
     }
 
     /// Begins a run: bursts of so many packets a flow, trains of so many from `due` on.
@@ -106,7 +112,9 @@ impl Sender {
             filler: self.behind as u64,
             ..Course::default()
         };
-        self.course.set(0, Value(course), 0).map_err(refused("setting the course"))
+        self.course
+            .set(0, Value(course), 0)
+            .map_err(refused("setting the course"))
     }
 
     /// Whether this run sends anything here.
@@ -134,13 +142,19 @@ impl Sender {
         if !self.has_flows() {
             return Ok(0);
         }
-        let course = self.course.get(&0, 0).map_err(refused("reading the course"))?;
+        let course = self
+            .course
+            .get(&0, 0)
+            .map_err(refused("reading the course"))?;
         Ok(course.0.sent)
     }
 
     /// Packets that a flow sent in this run.
     pub(super) fn sent_by(&self, flow: u32) -> Result<u64, LoadError> {
-        let flow = self.outgoing.get(&flow, 0).map_err(refused("reading a flow"))?;
+        let flow = self
+            .outgoing
+            .get(&flow, 0)
+            .map_err(refused("reading a flow"))?;
         Ok(u64::from(flow.0.next))
     }
 }
@@ -153,7 +167,9 @@ fn outgoing(frame: &Template, mut stamp: Stamp, filler: &[u8]) -> Option<(Outgoi
     let mut whole = [0; FRAME_MAX];
     let length = frame.write(&mut whole, &bytes, filler)?;
     let whole = whole.get(..length)?;
-    let at = whole.windows(bytes.len()).position(|window| window == bytes)?;
+    let at = whole
+        .windows(bytes.len())
+        .position(|window| window == bytes)?;
     let start = HEAD_MAX.checked_sub(at)?;
     let mut head = [0; HEAD_MAX];
     head.get_mut(start..)?.copy_from_slice(whole.get(..at)?);

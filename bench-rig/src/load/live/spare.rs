@@ -15,7 +15,10 @@ pub(super) struct Spare<'h> {
 impl<'h> Spare<'h> {
     pub(super) fn new(host: &'h Host) -> Result<Self, NetnsError> {
         let [one, other] = DEVICES;
-        host.run("ip", ["link", "add", one, "type", "veth", "peer", "name", other])?;
+        host.run(
+            "ip",
+            ["link", "add", one, "type", "veth", "peer", "name", other],
+        )?;
         Ok(Self { host })
     }
 
