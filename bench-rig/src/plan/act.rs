@@ -10,6 +10,7 @@ use super::scene::Scene;
 use crate::ceiling::KernelRoutes;
 use crate::load::Flow;
 use crate::load::clients::{Crowd, Established, KEEP_ALIVE_EVERY, establish};
+use crate::load::live::redirect::{self, Redirect};
 use crate::load::packet::{CLIENTS, PEERS, VirtualNet, Wire};
 use crate::netns::bench::BenchHosts;
 use crate::subject::{Running, Settings, Subject};
@@ -21,6 +22,11 @@ pub(super) enum Act<'h> {
         running: Running,
         clients: Option<Established>,
         refreshed: Instant,
+    },
+    /// A bare redirect.
+    Redirect {
+        _redirect: Redirect,
+        flows: Vec<Flow>,
     },
     /// The kernel's routing.
     Routes {
@@ -59,13 +65,24 @@ impl<'h> Act<'h> {
         })
     }
 
+    /// Has an XDP program exchange the two wires.
+    pub(super) fn redirect(hosts: &BenchHosts, scene: &Scene) -> Result<Self, Fault> {
+        let redirect = redirect::attach(hosts)?;
+        // A device whose XDP program came or went may have another receiving thread.
+        hosts.pin()?;
+        Ok(Self::Redirect {
+            _redirect: redirect,
+            flows: straight(scene),
+        })
+    }
+
     /// Its flows.
     pub(super) fn flows(&self) -> Vec<Flow> {
         match self {
             Self::Relay { clients, .. } => clients
                 .as_ref()
                 .map_or_else(Vec::new, |clients| clients.flows.clone()),
-            Self::Routes { flows, .. } => flows.clone(),
+            Self::Routes { flows, .. } | Self::Redirect { flows, .. } => flows.clone(),
         }
     }
 
@@ -73,7 +90,7 @@ impl<'h> Act<'h> {
     pub(super) fn running(&self) -> Option<&Running> {
         match self {
             Self::Relay { running, .. } => Some(running),
-            Self::Routes { .. } => None,
+            Self::Routes { .. } | Self::Redirect { .. } => None,
         }
     }
 
@@ -86,7 +103,7 @@ impl<'h> Act<'h> {
     pub(super) fn ceiling(&self) -> Option<&str> {
         match self {
             Self::Relay { clients, .. } => clients.as_ref()?.ceiling.as_deref(),
-            Self::Routes { .. } => None,
+            Self::Routes { .. } | Self::Redirect { .. } => None,
         }
     }
 

@@ -3,6 +3,13 @@
 //! The cost is the slope of CPU time against packets at three fixed rates, the same for everybody and
 //! below what the slowest can do; so what a relay costs when idle is not in it. Relays take turns
 //! (A B B A), each started anew for its turn.
+//!
+//! CPU time is that of all tasks that work for the relay: its threads, the kernel's threads that receive
+//! for its devices, and the softirq thread of its core. What its core was not idle is the check on that:
+//! the same slope by that clock stands in the row's notes. It sees what the tasks' clocks may miss, and
+//! also whoever else came to run on that core.
+
+use std::time::Duration;
 
 use super::fault::Fault;
 use super::scene::Scene;
@@ -19,22 +26,24 @@ pub(super) fn measure(
     who: &[Who],
     marks: &[Mark],
 ) -> Row {
-    let (taken, notes) = trials(stage, scene, who);
-    let measured = who
-        .iter()
-        .zip(taken)
-        .map(|(who, taken)| {
-            let points = taken.as_ref().cloned().unwrap_or_default();
-            Measured {
-                subject: stage.name_of(*who),
-                figure: taken
-                    .and_then(|points| cost(&points))
-                    .map(Figure::from)
-                    .map_err(|fault| fault.to_string()),
-                points,
-            }
-        })
-        .collect();
+    let (taken, mut notes) = trials(stage, scene, who);
+    let mut measured = Vec::new();
+    for (who, taken) in who.iter().zip(taken) {
+        let subject = stage.name_of(*who);
+        if let Ok(trials) = &taken {
+            notes.push(format!(
+                "{subject} by its core's idle clock: {}",
+                by_core(trials)
+            ));
+        }
+        let points = taken.as_deref().map(by_tasks).unwrap_or_default();
+        let figure = taken.and_then(|_| cost(&points)).map(Figure::from);
+        measured.push(Measured {
+            subject,
+            figure: figure.map_err(|fault| fault.to_string()),
+            points,
+        });
+    }
     Row {
         name: name.to_owned(),
         what: what.to_owned(),
@@ -49,6 +58,7 @@ pub(super) fn measure(
 /// Measures one relay as if it were two, and says by how much of it the two differ.
 pub(super) fn noise(stage: &mut Stage, name: &str, what: &str, scene: &Scene, who: Who) -> Row {
     let (taken, notes) = trials(stage, scene, &[who, who]);
+    let costs = taken.into_iter().map(|trials| cost(&by_tasks(&trials?)));
     Row {
         name: name.to_owned(),
         what: what.to_owned(),
@@ -56,7 +66,7 @@ pub(super) fn noise(stage: &mut Stage, name: &str, what: &str, scene: &Scene, wh
         better: Better::Lower,
         measured: vec![Measured {
             subject: stage.name_of(who),
-            figure: difference(taken)
+            figure: difference(costs)
                 .map(Figure::from)
                 .map_err(|fault| fault.to_string()),
             points: Vec::new(),
@@ -71,7 +81,7 @@ fn trials(
     stage: &mut Stage,
     scene: &Scene,
     who: &[Who],
-) -> (Vec<Result<Vec<Point>, Fault>>, Vec<String>) {
+) -> (Vec<Result<Vec<Clocks>, Fault>>, Vec<String>) {
     let probed = stage.take_turns(who, scene, 1, |playing| Ok(vec![playing.probe()?]));
     let slowest = probed
         .iter()
@@ -97,7 +107,7 @@ fn trials(
             .iter()
             .map(|trial| trial.tally.loss())
             .fold(worst, f64::max);
-        Ok(trials.iter().map(point).collect())
+        Ok(trials.iter().map(Clocks::of).collect())
     });
     let notes = vec![format!(
         "slope over {} packets a second, {} rounds, trials of {:.1} s; at most {:.2} % of a trial lost",
@@ -111,13 +121,40 @@ fn trials(
     (taken, notes)
 }
 
-/// Packets relayed a second, and nanoseconds charged a second.
-fn point(trial: &Trial) -> Point {
-    let wall = trial.cost.wall.as_secs_f64();
-    Point {
-        x: trial.tally.received_per_second() * trial.tally.wall.as_secs_f64() / wall,
-        y: trial.cost.charged().as_secs_f64() * 1e9 / wall,
+/// One trial by two clocks.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    tasks: Point,
+    core: Point,
+}
+
+impl Clocks {
+    /// Packets relayed a second, and nanoseconds of CPU a second.
+    fn of(trial: &Trial) -> Self {
+        let cost = &trial.cost;
+        let wall = cost.wall.as_secs_f64();
+        let x = trial.tally.received_per_second() * trial.tally.wall.as_secs_f64() / wall;
+        let by = |clock: Duration| Point {
+            x,
+            y: clock.as_secs_f64() * 1e9 / wall,
+        };
+        Self {
+            tasks: by(cost.process + cost.napi + cost.softirqs),
+            core: by(cost.core_busy),
+        }
     }
+}
+
+fn by_core(trials: &[Clocks]) -> String {
+    let points: Vec<Point> = trials.iter().map(|trial| trial.core).collect();
+    slope(&points).map_or_else(
+        || "unknown".to_owned(),
+        |cost| Unit::NanosecondsAPacket.number(cost.value),
+    )
+}
+
+fn by_tasks(trials: &[Clocks]) -> Vec<Point> {
+    trials.iter().map(|trial| trial.tasks).collect()
 }
 
 fn cost(points: &[Point]) -> Result<Estimate, Fault> {
@@ -125,11 +162,8 @@ fn cost(points: &[Point]) -> Result<Estimate, Fault> {
 }
 
 /// By how much of the second cost the first differs from it.
-fn difference(taken: Vec<Result<Vec<Point>, Fault>>) -> Result<Estimate, Fault> {
-    let mut costs = Vec::new();
-    for points in taken {
-        costs.push(cost(&points?)?);
-    }
+fn difference(costs: impl Iterator<Item = Result<Estimate, Fault>>) -> Result<Estimate, Fault> {
+    let costs = costs.collect::<Result<Vec<Estimate>, Fault>>()?;
     let [one, other] = costs.as_slice() else {
         return Err(Fault::Failed("too few trials".to_owned()));
     };
@@ -151,26 +185,24 @@ const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
 mod tests {
     use super::*;
 
-    fn line(cost: f64) -> Vec<Point> {
-        [1e4, 2e4, 3e4]
-            .map(|x| Point {
-                x,
-                y: 5e6 + cost * x,
-            })
-            .to_vec()
+    fn sure(value: f64) -> Result<Estimate, Fault> {
+        Ok(Estimate::exact(value))
     }
 
     #[test]
     fn what_costs_the_same_twice_does_not_differ() {
-        let same = difference(vec![Ok(line(2_000.0)), Ok(line(2_000.0))]).unwrap();
+        let same = difference([sure(2_000.0), sure(2_000.0)].into_iter()).unwrap();
         assert!(same.value < 1e-9);
-        let more = difference(vec![Ok(line(2_100.0)), Ok(line(2_000.0))]).unwrap();
+        let more = difference([sure(2_100.0), sure(2_000.0)].into_iter()).unwrap();
         assert!((more.value - 0.05).abs() < 1e-9);
     }
 
     #[test]
     fn a_relay_that_died_gives_its_reason() {
         let died = || Fault::Died("exit status: 1".to_owned());
-        assert_eq!(difference(vec![Ok(line(1.0)), Err(died())]), Err(died()));
+        assert_eq!(
+            difference([sure(1.0), Err(died())].into_iter()),
+            Err(died())
+        );
     }
 }

@@ -142,7 +142,7 @@ impl Run {
 
     /// What others than relays do on these hosts.
     fn ceilings(&mut self) -> Row {
-        let who = [Who::Routes];
+        let who = [Who::Redirect, Who::Routes];
         let found = rate::search(&mut self.stage, &CALLS.straight(), &who);
         let [row, _] = rate::rows(&self.stage, &who, &found, None);
         self.ceiling = row.own().map(|figure| figure.estimate.value);

@@ -162,7 +162,7 @@ impl Stage {
                 Act::relay(hosts, subject.as_ref(), scene)?
             }
             Who::Routes => Act::routes(hosts, scene)?,
-            Who::Redirect => Act::routes(hosts, scene)?,
+            Who::Redirect => Act::redirect(hosts, scene)?,
         };
         let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
         Ok(Playing {
