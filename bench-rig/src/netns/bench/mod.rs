@@ -14,11 +14,13 @@
 //! - *threaded NAPI* on every end of the wires ([`napi`]). A veth's receiving work is otherwise done
 //!   on the sender's core: the relay's would be charged to the generator, the generator's to the
 //!   relay;
-//! - *offloads* such that a device does nothing for free ([`offloads`]).
+//! - *offloads* such that a device does nothing for free ([`offloads`]);
+//! - *cores that stay awake* ([`awake`]): waking one up costs more than a packet.
 //!
 //! All of it is in the namespaces and goes with them. There is one set of these at a time on a
 //! machine ([`lock`]): two would share the relay's core.
 
+mod awake;
 mod drops;
 mod lock;
 mod napi;
@@ -27,6 +29,7 @@ mod offloads;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use self::awake::Awake;
 use self::lock::Lock;
 use self::napi::Napi;
 use super::{
@@ -78,6 +81,7 @@ pub struct BenchHosts {
     pub hosts: Hosts,
     wires: Wires,
     napi: Napi,
+    awake: Awake,
     _lock: Lock,
 }
 
@@ -96,6 +100,7 @@ impl BenchHosts {
             hosts,
             wires,
             napi,
+            awake: Awake::new()?,
             _lock: lock,
         };
         hosts.settle_addresses()?;
@@ -195,6 +200,12 @@ impl BenchHosts {
         let value = if routes { "1" } else { "0" };
         self.sysctl("ipv4/ip_forward", value)?;
         self.sysctl("ipv6/conf/all/forwarding", value)
+    }
+
+    /// Whether idle cores were asked to stay awake; a kernel without power states need not be.
+    #[must_use]
+    pub const fn is_awake(&self) -> bool {
+        self.awake.is_asked_for()
     }
 
     /// Pins the receiving threads again: a device that went down and up, or whose XDP program was
