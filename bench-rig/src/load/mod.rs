@@ -9,6 +9,7 @@
 
 pub mod clients;
 pub mod clock;
+mod core;
 mod flow;
 pub mod frame;
 pub mod packet;

@@ -14,7 +14,6 @@ mod account;
 mod client;
 mod hosts;
 mod load;
-mod relay;
 mod subjects;
 
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};

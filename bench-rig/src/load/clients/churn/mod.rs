@@ -20,9 +20,8 @@ use self::cycle::{Answer, Cycle};
 use super::super::clock::monotonic;
 use super::super::frame::{self, Link};
 use super::super::packet::{Ring, Sender, Wanted, Wire};
-use super::super::{LoadError, latency_histogram};
+use super::super::{LoadError, core, latency_histogram};
 use super::{Crowd, address};
-use crate::netns::bench::{GENERATOR_CORE, pin_this_thread};
 
 pub use self::cycle::Step;
 
@@ -79,7 +78,7 @@ pub fn churn(wire: &Wire<'_>, crowd: &Crowd, duration: Duration) -> Result<Churn
     };
     let churned = thread::scope(|scope| {
         let work = || {
-            pin_this_thread(GENERATOR_CORE)?;
+            core::take()?;
             churning.run(duration)
         };
         scope.spawn(work).join()
