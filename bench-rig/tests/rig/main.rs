@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "test helpers: a panic is the failure report"
 )]
 
 mod account;
+mod bench;
 mod client;
 mod hosts;
 mod load;
