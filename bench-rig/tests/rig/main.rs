@@ -12,6 +12,8 @@
 
 mod account;
 mod client;
+mod crooked;
+mod faults;
 mod hosts;
 mod load;
 mod subjects;
