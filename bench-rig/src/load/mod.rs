@@ -10,8 +10,10 @@
 pub mod clients;
 pub mod clock;
 mod core;
+mod course;
 mod flow;
 pub mod frame;
+pub mod live;
 pub mod packet;
 pub mod profile;
 pub mod stamp;

@@ -283,6 +283,12 @@ impl Ends {
         }
     }
 
+    /// Both addresses, then both ports, as they stand in the frame.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
     /// Whether a datagram has these ends.
     #[inline]
     #[must_use]

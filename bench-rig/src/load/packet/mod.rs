@@ -7,7 +7,6 @@
 //! Bounded by the schedule: it ends [`OVERTIME`] after its end whether or not all has been sent, and
 //! waits at most [`PATIENCE`] for stragglers.
 
-mod course;
 mod filter;
 mod judge;
 mod pace;
@@ -27,10 +26,10 @@ pub use self::ring::{Received, Ring};
 pub use self::sender::Sender;
 pub use self::wire::{CLIENTS, PEERS, VirtualNet, Wire};
 
-use self::course::{Course, Links};
 use self::judge::{Judge, Side};
 use self::pace::Pace;
 use super::clock::{monotonic, realtime_lead};
+use super::course::{Course, Links};
 use super::{Flow, Load, LoadError, Shape, Tally, core, stamp};
 
 /// Flows over packet sockets.

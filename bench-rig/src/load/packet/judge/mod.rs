@@ -3,9 +3,9 @@
 //! A bit for each packet of a run, so that the sums are exact however late a packet comes.
 
 use super::super::Tally;
+use super::super::course::{Arrival, Course, Lane};
 use super::super::frame::{self, Datagram, Unwrapped};
 use super::super::stamp::{self, Read, Stamp};
-use super::course::{Arrival, Course, Lane};
 use super::ring::Received;
 
 /// On which wire something arrived.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::super::frame::{Ends, Link, Template, Wrapping};
-use super::super::stamp::{TO_CLIENT, TO_PEER};
-use super::super::{Carrier, Direction, Flow, LoadError, Path, Shape};
+use super::frame::{Ends, Link, Template, Wrapping};
+use super::stamp::{TO_CLIENT, TO_PEER};
+use super::{Carrier, Direction, Flow, LoadError, Path, Shape};
 
 /// One direction of one flow.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Course {
             flows,
             shape,
             links,
-            filler: super::super::stamp::filler(shape.payload),
+            filler: super::stamp::filler(shape.payload),
             by_relayed: flows.iter().map(|flow| (flow.relayed, flow)).collect(),
         };
         let both = |flow| directions.iter().map(move |direction| (flow, *direction));

@@ -1,0 +1,57 @@
+//! What a relay is asked to carry: how many flows, and which traffic.
+
+use crate::load::Path;
+use crate::load::profile::{self, Profile};
+
+/// Flows and their packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scene {
+    /// Allocations, each with one permission, one channel and one peer.
+    pub(super) flows: u32,
+    /// What they carry.
+    pub(super) profile: Profile,
+}
+
+/// Many calls, a packet of each at a time: 172 bytes, both directions.
+pub(super) const CALLS: Scene = Scene::of(profile::VOICE);
+
+/// Few calls that send several packets at once.
+pub(super) const BURSTY: Scene = Scene {
+    flows: 20,
+    profile: bursts_of_8(profile::VOICE),
+};
+
+/// Few calls that send a video frame at once.
+pub(super) const FRAMES: Scene = Scene {
+    flows: 20,
+    profile: profile::VIDEO,
+};
+
+/// A relay without flows.
+pub(super) const IDLE: Scene = CALLS.with_flows(0);
+
+impl Scene {
+    /// 1,000 flows of a kind of traffic.
+    pub(super) const fn of(profile: Profile) -> Self {
+        Self {
+            flows: 1_000,
+            profile,
+        }
+    }
+
+    /// The same traffic of so many flows.
+    pub(super) const fn with_flows(self, flows: u32) -> Self {
+        Self { flows, ..self }
+    }
+
+    /// The same traffic without a relay.
+    pub(super) const fn straight(mut self) -> Self {
+        self.profile.shape.path = Path::Straight;
+        self
+    }
+}
+
+const fn bursts_of_8(mut profile: Profile) -> Profile {
+    profile.shape.burst = 8;
+    profile
+}

@@ -1,0 +1,358 @@
+//! The stage: hosts, and the relays that take turns on them.
+//!
+//! A [`Playing`] is one relay with its flows, from its start to its end. Trials on it that were disturbed
+//! are thrown out and repeated, a bounded number of times; a relay that dies gives a [`Fault`].
+
+use std::time::Duration;
+
+use super::act::{Act, crowd};
+use super::effort::Effort;
+use super::fault::Fault;
+use super::progress::Progress;
+use super::scene::{CALLS, Scene};
+use crate::account::{Cost, Meter, resident_bytes};
+use crate::load::clients::churn::churn;
+use crate::load::packet::{PacketLoad, Wire};
+use crate::load::{Load as _, Tally};
+use crate::method::alternate::{Disturbance, SENT_MIN, disturbance, turns, undisturbed};
+use crate::netns::bench::BenchHosts;
+use crate::subject::Subject;
+
+/// Who can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A relay, by its place: Turnpike is 0.
+    Relay(usize),
+    /// The kernel's routing between clients and peers: no relay.
+    Routes,
+    /// An XDP program that exchanges addresses and nothing else: no relay.
+    Redirect,
+}
+
+/// Hosts and relays.
+pub(super) struct Stage {
+    pub(super) effort: Effort,
+    hosts: BenchHosts,
+    subjects: Vec<Box<dyn Subject>>,
+    progress: Progress,
+    thrown_out: u32,
+}
+
+impl Stage {
+    pub(super) fn new(
+        hosts: BenchHosts,
+        subjects: Vec<Box<dyn Subject>>,
+        effort: Effort,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            effort,
+            hosts,
+            subjects,
+            progress,
+            thrown_out: 0,
+        }
+    }
+
+    /// Everybody, Turnpike first.
+    pub(super) fn everybody(&self) -> Vec<Who> {
+        (0..self.subjects.len()).map(Who::Relay).collect()
+    }
+
+    pub(super) fn name_of(&self, who: Who) -> String {
+        match who {
+            Who::Relay(place) => self
+                .subjects
+                .get(place)
+                .map_or_else(String::new, |subject| subject.name().to_owned()),
+            Who::Routes => "kernel routing".to_owned(),
+            Who::Redirect => "bare XDP redirect".to_owned(),
+        }
+    }
+
+    /// The next experiment begins.
+    pub(super) fn next(&mut self, title: &'static str) {
+        self.progress.next(title);
+    }
+
+    /// The last one has ended.
+    pub(super) fn end(&self) {
+        self.progress.end();
+    }
+
+    /// How many trials were thrown out so far.
+    pub(super) fn thrown_out(&self) -> u32 {
+        self.thrown_out
+    }
+
+    /// Gives each of `who` its turns, A B B A, with a fresh start each; collects what the turns give.
+    /// Who fails once gets no further turn.
+    pub(super) fn take_turns<T>(
+        &mut self,
+        who: &[Who],
+        scene: &Scene,
+        rounds: usize,
+        mut turn: impl FnMut(&mut Playing<'_>) -> Result<Vec<T>, Fault>,
+    ) -> Vec<Result<Vec<T>, Fault>> {
+        let mut taken: Vec<Result<Vec<T>, Fault>> = who.iter().map(|_| Ok(Vec::new())).collect();
+        for (round, place) in turns(who.len(), rounds) {
+            let (Some(who), Some(taken)) = (who.get(place), taken.get_mut(place)) else {
+                continue;
+            };
+            let Ok(collected) = taken else {
+                continue;
+            };
+            let name = self.name_of(*who);
+            self.progress
+                .step(&format!("{name}, round {} of {rounds}", round + 1));
+            match self.play(*who, scene, &mut turn) {
+                Ok(more) => collected.extend(more),
+                Err(fault) => *taken = Err(fault),
+            }
+        }
+        taken
+    }
+
+    fn play<T>(
+        &mut self,
+        who: Who,
+        scene: &Scene,
+        turn: impl FnOnce(&mut Playing<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (outcome, thrown_out) = {
+            let mut playing = self.open(who, scene)?;
+            playing.warm_up()?;
+            let outcome = turn(&mut playing);
+            let thrown_out = playing.thrown_out;
+            playing.end();
+            (outcome, thrown_out)
+        };
+        self.thrown_out += thrown_out;
+        outcome
+    }
+
+    /// Starts one with all of the scene's flows.
+    pub(super) fn open(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
+        let playing = self.open_as_far_as_it_goes(who, scene)?;
+        match playing.act.ceiling() {
+            Some(ceiling) => Err(Fault::Failed(ceiling.to_owned())),
+            None => Ok(playing),
+        }
+    }
+
+    /// How many allocations one gives of so many, and why it stopped.
+    pub(super) fn most_allocations(
+        &self,
+        who: Who,
+        wanted: u32,
+    ) -> Result<(u32, Option<String>), Fault> {
+        self.progress
+            .step(&format!("{}, {wanted} allocations", self.name_of(who)));
+        let playing = self.open_as_far_as_it_goes(who, &CALLS.with_flows(wanted))?;
+        let reached = u32::try_from(playing.act.flows().len()).unwrap_or(u32::MAX);
+        Ok((reached, playing.act.ceiling().map(str::to_owned)))
+    }
+
+    fn open_as_far_as_it_goes(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
+        let hosts = &self.hosts;
+        let act = match who {
+            Who::Relay(place) => {
+                let subject = self.subjects.get(place);
+                let subject = subject.ok_or_else(|| Fault::Failed("is not here".to_owned()))?;
+                Act::relay(hosts, subject.as_ref(), scene)?
+            }
+            Who::Routes => Act::routes(hosts, scene)?,
+            Who::Redirect => Act::redirect(hosts, scene)?,
+        };
+        let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+        Ok(Playing {
+            load: PacketLoad::new(&clients, &peers, act.flows())?,
+            hosts,
+            progress: &self.progress,
+            effort: self.effort,
+            scene: *scene,
+            act,
+            thrown_out: 0,
+        })
+    }
+}
+
+/// One relay, running, with its flows.
+pub(super) struct Playing<'h> {
+    hosts: &'h BenchHosts,
+    progress: &'h Progress,
+    effort: Effort,
+    scene: Scene,
+    act: Act<'h>,
+    load: PacketLoad,
+    thrown_out: u32,
+}
+
+impl Playing<'_> {
+    /// One trial, whatever came of it.
+    fn trial(&mut self, rate: f64, duration: Duration) -> Result<Trial, Fault> {
+        self.act.keep_alive()?;
+        let meter = Meter::start(self.hosts, &self.act.pids())?;
+        let tally = self.load.run(&self.scene.profile.shape, rate, duration)?;
+        self.act.check()?;
+        let trial = Trial {
+            tally,
+            cost: meter.stop()?,
+        };
+        self.progress.trial(|| trial.words(rate));
+        Ok(trial)
+    }
+
+    /// A trial of the usual length in which nothing was stolen and the generator sent all.
+    pub(super) fn steady(&mut self, rate: f64) -> Result<Trial, Fault> {
+        self.repeated(rate, |trial| {
+            disturbance(trial.cost.stolen_share(), trial.sent())
+        })
+    }
+
+    /// The same, and the generator was in time too: what it was late would count as the relay's delay.
+    pub(super) fn punctual(&mut self, rate: f64) -> Result<Trial, Fault> {
+        self.repeated(rate, |trial| {
+            let in_time = trial.tally.kept_pace();
+            let sent = if in_time { trial.sent() } else { 0.0 };
+            disturbance(trial.cost.stolen_share(), sent)
+        })
+    }
+
+    /// A trial of the usual length in which nothing was stolen; the generator may have been late.
+    pub(super) fn unstolen(&mut self, rate: f64) -> Result<Trial, Fault> {
+        self.repeated(rate, |trial| disturbance(trial.cost.stolen_share(), 1.0))
+    }
+
+    fn repeated(
+        &mut self,
+        rate: f64,
+        disturbed: impl Fn(&Trial) -> Option<Disturbance>,
+    ) -> Result<Trial, Fault> {
+        let duration = self.effort.trial;
+        let kept = undisturbed(ATTEMPTS, || self.trial(rate, duration), disturbed)?;
+        self.thrown_out += kept.thrown_out;
+        Ok(kept.trial)
+    }
+
+    /// Traffic that is not counted.
+    fn warm_up(&mut self) -> Result<(), Fault> {
+        if self.scene.flows > 0 {
+            self.trial(GENTLE, self.effort.warm_up)?;
+        }
+        Ok(())
+    }
+
+    /// About the highest rate with at most 0.5 % lost, from short trials at growing rates.
+    pub(super) fn probe(&mut self) -> Result<f64, Fault> {
+        let mut passed = GENTLE;
+        let mut rate = GENTLE;
+        for _ in 0..PROBES {
+            let trial = self.trial(rate, PROBE)?;
+            if trial.tally.loss() > PROBE_LOSS || trial.is_late() {
+                break;
+            }
+            passed = rate;
+            rate *= PROBE_STEP;
+        }
+        Ok(passed)
+    }
+
+    /// Cycles of allocations of so many clients, for the usual length; of fewer first, uncounted.
+    pub(super) fn churn(&mut self, clients: u32, warm_up: u32) -> Result<Churned, Fault> {
+        let wire = Wire::of_clients(self.hosts);
+        let running = self.act.running();
+        let running = running.ok_or_else(|| Fault::Failed("is no relay".to_owned()))?;
+        churn(&wire, &crowd(running, &CALLS, warm_up), self.effort.warm_up)?;
+        let meter = Meter::start(self.hosts, &self.act.pids())?;
+        let churned = churn(&wire, &crowd(running, &CALLS, clients), self.effort.trial)?;
+        self.act.check()?;
+        let cost = meter.stop()?;
+        Ok(Churned {
+            per_second: churned.cycles_per_second(),
+            busy: cost.core_busy.as_secs_f64() / churned.wall.as_secs_f64(),
+            failures: churned.failures,
+            first_failure: churned.first_failure,
+        })
+    }
+
+    /// Ends it.
+    fn end(self) {
+        self.act.end();
+    }
+
+    /// Bytes of the relay's memory that are resident.
+    pub(super) fn resident_bytes(&self) -> Result<u64, Fault> {
+        let sizes = self.act.pids().into_iter().map(resident_bytes);
+        Ok(sizes.sum::<Result<u64, _>>()?)
+    }
+}
+
+/// What one trial showed.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    /// What became of the packets.
+    pub(super) tally: Tally,
+    /// What the relay cost meanwhile.
+    pub(super) cost: Cost,
+}
+
+impl Trial {
+    /// The share of the wanted packets that went out.
+    #[expect(clippy::cast_precision_loss, reason = "no trial has 2^53 packets")]
+    fn sent(&self) -> f64 {
+        self.tally.sent as f64 / (self.tally.wanted as f64).max(1.0)
+    }
+
+    /// Whether the generator sent less than was wanted.
+    pub(super) fn is_late(&self) -> bool {
+        self.sent() < SENT_MIN
+    }
+
+    /// A line for those who look for the reason of a figure.
+    fn words(&self, rate: f64) -> String {
+        let Self { tally, cost } = self;
+        let share = |part: Duration| 100.0 * part.as_secs_f64() / cost.wall.as_secs_f64();
+        format!(
+            "  {rate:.0}/s: sent {} of {}, late {}, received {}, lost {} ({:.3} %), own loss {}; \
+             p50 {} us, p99 {} us; core {:.1} %, process {:.1} %, napi {:.1} %, stolen {:.1} %",
+            tally.sent,
+            tally.wanted,
+            tally.late,
+            tally.received,
+            tally.lost,
+            tally.loss() * 100.0,
+            tally.own_loss,
+            tally.latency.value_at_quantile(0.5) / 1_000,
+            tally.latency.value_at_quantile(0.99) / 1_000,
+            share(cost.core_busy),
+            share(cost.process),
+            share(cost.napi),
+            cost.stolen_share() * 100.0,
+        )
+    }
+}
+
+/// What a time of churn showed.
+#[derive(Debug, Clone)]
+pub(super) struct Churned {
+    /// Whole cycles a second.
+    pub(super) per_second: f64,
+    /// The share of the time in which the relay's core was busy.
+    pub(super) busy: f64,
+    /// Cycles in which a step failed.
+    pub(super) failures: u64,
+    /// What the relay did in the first of them.
+    pub(super) first_failure: Option<String>,
+}
+
+/// How often a disturbed trial is tried in all.
+const ATTEMPTS: u32 = 5;
+
+/// A rate that every relay can do, packets a second.
+const GENTLE: f64 = 10_000.0;
+
+const PROBE: Duration = Duration::from_millis(250);
+const PROBE_STEP: f64 = 1.35;
+const PROBES: u32 = 24;
+const PROBE_LOSS: f64 = 5e-3;

@@ -1,0 +1,155 @@
+//! Builds a workspace of eBPF programs from a build script, or says what is missing.
+//!
+//! The programs need a compiler that has its library's source, which stable Rust only builds for
+//! another target when told so, and a linker of LLVM's. Neither is needed for anything else here, so
+//! their absence fails no build: the crate then carries an error message in place of the programs.
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), String> {
+//!     turnpike_ebpf_builder::build("../ebpf/generator", "generator")
+//! }
+//! // lib.rs: include!(concat!(env!("OUT_DIR"), "/generator.rs"));
+//! // defines const GENERATOR: Result<&[u8], &str>
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod compiler;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use self::compiler::Compiler;
+
+/// Builds the workspace in the folder `workspace`, relative to the package whose build script calls
+/// this, and writes `NAME.rs` to the script's output folder: a constant in upper case that is the
+/// object's bytes, or a message that says how to get them. The compiler that was taken stands in the
+/// script's output (`cargo build -vv`).
+///
+/// # Errors
+/// When there is all that is needed and the programs do not compile, or the output cannot be written.
+pub fn build(workspace: &str, name: &str) -> Result<(), String> {
+    let workspace = folder("CARGO_MANIFEST_DIR")?.join(workspace);
+    let out = folder("OUT_DIR")?;
+    watch(&workspace);
+    let value = match find() {
+        Ok((compiler, linker)) => {
+            println!("{name}: built by {compiler}");
+            let object = compile(&compiler, &linker, &workspace, &out)?;
+            format!("Ok(include_bytes!({:?}))", object.display().to_string())
+        }
+        Err(missing) => {
+            println!("cargo::warning={name}: no eBPF programs: {missing}");
+            format!("Err({missing:?})")
+        }
+    };
+    let constant = name.to_uppercase();
+    let source = format!("const {constant}: Result<&[u8], &str> = {value};\n");
+    write(&out.join(format!("{name}.rs")), &source)
+}
+
+/// The compiler and the linker, or what is missing and how to get it.
+fn find() -> Result<(Compiler, PathBuf), String> {
+    let missing = |what| format!("{what}; `make setup` installs what building them needs");
+    let linker = compiler::linker().ok_or_else(|| missing("bpf-linker is not installed"))?;
+    let compiler = Compiler::find()
+        .ok_or_else(|| missing("no Rust compiler here has its library's source (rust-src)"))?;
+    Ok((compiler, linker))
+}
+
+/// Runs cargo, and returns the path of the one program file in its output folder.
+fn compile(
+    compiler: &Compiler,
+    linker: &Path,
+    workspace: &Path,
+    out: &Path,
+) -> Result<PathBuf, String> {
+    let target = out.join("ebpf");
+    let flags: Vec<String> = [
+        &format!("linker={}", linker.display()),
+        "link-arg=--btf",
+        "debuginfo=2",
+    ]
+    .iter()
+    .map(|flag| format!("-C{flag}"))
+    .collect();
+    let mut cargo = compiler.cargo();
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--release", "--target", TARGET])
+        .args(["-Z", "build-std=core", "--target-dir"])
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let output = scrubbed(&mut cargo)
+        .output()
+        .map_err(|error| format!("starting cargo: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {said}", workspace.display()));
+    }
+    only_program(&target.join(TARGET).join("release"))
+}
+
+/// Takes away what the outer build has set for its own compiler: wrappers, flags and folders.
+fn scrubbed(cargo: &mut Command) -> &mut Command {
+    for variable in [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_RUSTC",
+        "CARGO_MAKEFLAGS",
+        "MAKEFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "LLVM_PROFILE_FILE",
+    ] {
+        cargo.env_remove(variable);
+    }
+    cargo
+}
+
+/// The file that cargo made and its dependency file is named after.
+fn only_program(folder: &Path) -> Result<PathBuf, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut programs = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "d"))
+        .map(|path| path.with_extension(""));
+    match (programs.next(), programs.next()) {
+        (Some(program), None) => Ok(program),
+        _ => Err(format!("{} does not hold one program", folder.display())),
+    }
+}
+
+/// Has cargo run the build script again when a source changes, or when what was missing has come.
+fn watch(workspace: &Path) {
+    for part in ["src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(part).display());
+    }
+    for path in compiler::watched() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    println!("cargo::rerun-if-env-changed=PATH");
+}
+
+/// Writes a file only when its text changes, or everything that includes it is built anew.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn folder(variable: &str) -> Result<PathBuf, String> {
+    let value: Option<OsString> = env::var_os(variable);
+    value
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{variable} is not set: this is for build scripts"))
+}
+
+/// The byte order is that of the machines this runs on.
+const TARGET: &str = "bpfel-unknown-none";
