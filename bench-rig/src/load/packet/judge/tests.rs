@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
+use super::super::super::course::Links;
 use super::super::super::frame::{FRAME_MAX, Link, Template, Wrapping};
 use super::super::super::{Direction, Flow, Path, Shape};
-use super::super::course::Links;
 use super::*;
 
 const LINK: Link = Link {
