@@ -8,12 +8,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "test helpers: a panic is the failure report"
 )]
 
 mod account;
 mod bench;
 mod client;
+mod crooked;
+mod faults;
 mod hosts;
 mod load;
 mod subjects;
