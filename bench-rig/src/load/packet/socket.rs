@@ -12,8 +12,6 @@ use super::wire::Wire;
 /// A socket that sends whole frames on a wire and receives nothing.
 pub(super) fn for_sending(wire: &Wire<'_>) -> Result<OwnedFd, LoadError> {
     on_host(wire, |socket, device| {
-        // Not through the queue of a qdisc: a frame leaves when it is sent, or is refused.
-        set(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
         // What the relay has not yet taken up counts against the sender's buffer.
         set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &SEND_BUFFER)?;
         bind(socket, device, 0)

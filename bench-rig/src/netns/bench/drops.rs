@@ -3,13 +3,12 @@
 use std::fs;
 use std::ops::Sub;
 
-use super::{CLIENT_DEVICE, FAR_DEVICE, Host, Hosts, NetnsError, PEER_DEVICE};
+use super::{CLIENT_DEVICE, FAR_DEVICE, Host, Hosts, NetnsError, PEER_DEVICE, queue};
 
 /// Packets that the kernel has dropped since the hosts were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
-    /// On the way to the relay: the ring of its device was full, for its core had no time to empty
-    /// it. As with a network card, that is the relay's loss.
+    /// On the way to the relay: ring and queue were full, for its core had no time to empty them. As with a network card, that is the relay's loss.
     pub before_relay: u64,
     /// At the relay's sockets: their receive or send buffers were full. The relay's loss.
     pub at_sockets: u64,
@@ -38,10 +37,12 @@ pub(super) fn drops(hosts: &Hosts) -> Result<Drops, NetnsError> {
     let mut drops = Drops::default();
     for host in [&hosts.client, &hosts.peer] {
         drops.before_relay += not_sent(&read(host, "dev")?, FAR_DEVICE);
+        drops.before_relay += queue::dropped(host, FAR_DEVICE)?;
     }
     let relay = read(&hosts.relay, "dev")?;
     for device in [CLIENT_DEVICE, PEER_DEVICE] {
         drops.after_relay += not_sent(&relay, device);
+        drops.after_relay += queue::dropped(&hosts.relay, device)?;
     }
     drops.at_sockets += full_v4(&read(&hosts.relay, "snmp")?);
     drops.at_sockets += full_v6(&read(&hosts.relay, "snmp6")?);

@@ -14,7 +14,8 @@
 //! - *threaded NAPI* on every end of the wires ([`napi`]). A veth's receiving work is otherwise done
 //!   on the sender's core: the relay's would be charged to the generator, the generator's to the
 //!   relay;
-//! - *offloads* such that a device does nothing for free ([`offloads`]).
+//! - *offloads* such that a device does nothing for free ([`offloads`]), and a queue before each wire
+//!   that is as long as a card's ring ([`queue`]).
 //!
 //! All of it is in the namespaces and goes with them. There is one set of these at a time on a
 //! machine ([`lock`]): two would share the relay's core.
@@ -23,6 +24,7 @@ mod drops;
 mod lock;
 mod napi;
 mod offloads;
+mod queue;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -102,6 +104,7 @@ impl BenchHosts {
         hosts.settle_sysctls()?;
         for (host, device) in hosts.ends() {
             offloads::set(host, device)?;
+            queue::set(host, device)?;
             napi::thread(host, device)?;
         }
         hosts.napi.pin()?;
