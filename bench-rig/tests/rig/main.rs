@@ -5,6 +5,7 @@
 #![expect(clippy::panic, reason = "test helpers: a panic is the failure report")]
 
 mod hosts;
+mod live;
 mod load;
 mod relay;
 

@@ -20,6 +20,7 @@ mod spare;
 use std::time::Duration;
 use std::{fs, thread};
 
+use rustix::process::nice;
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
 
@@ -208,6 +209,9 @@ impl Load for LiveFrames<'_> {
         let driven = thread::scope(|scope| {
             let work = || {
                 pin_this_thread(GENERATOR_CORE)?;
+                // Before everything but the receivers' threads, which have a rank above all of these.
+                nice(GREEDY)
+                    .map_err(|errno| LoadError::system("setting a priority")(errno.into()))?;
                 let rate = packets_per_second
                     / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
                 Drive::begin(&mut self.senders, rate, shape.burst, duration)?.run()
@@ -267,6 +271,9 @@ const SEND_DROPPED: usize = 8 + 3;
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
+
+/// The greatest share of a core that a thread can ask for.
+const GREEDY: i32 = -20;
 
 /// How often is looked whether all has come.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -1,0 +1,175 @@
+//! A relay that relays one flow and plants faults, each at its sequence number.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use turnpike_bench_rig::load::{Carrier, Flow};
+use turnpike_bench_rig::netns::bench::BenchHosts;
+
+/// Packets that are not relayed.
+pub(super) const DROPPED: u64 = 2;
+/// Packets relayed with other bytes, or fewer.
+pub(super) const CORRUPTED: u64 = 3;
+/// Packets sent to another port.
+pub(super) const MISDIRECTED: u64 = 1;
+/// Packets relayed twice.
+pub(super) const DUPLICATED: u64 = 2;
+/// Packets relayed behind a later one.
+pub(super) const REORDERED: u64 = 1;
+/// How long one packet and those behind it are held back.
+pub(super) const DELAY: Duration = Duration::from_millis(20);
+
+/// A running relay; it ends with its guard.
+pub(super) struct Crooked {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crooked {
+    pub(super) fn start(hosts: &BenchHosts, flow: Flow, carrier: Carrier) -> Self {
+        let bind = || [flow.server, flow.relayed].map(|at| UdpSocket::bind(at).unwrap());
+        let [to_clients, to_peers] = hosts.hosts.relay.enter(bind).unwrap();
+        let ends = Arc::new(AtomicBool::new(false));
+        let relay = Relay {
+            flow,
+            carrier,
+            to_clients,
+            to_peers,
+            held: None,
+        };
+        let until = Arc::clone(&ends);
+        let thread = thread::spawn(move || relay.run(&until));
+        Self {
+            ends,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Crooked {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "the relay panicked");
+        }
+    }
+}
+
+struct Relay {
+    flow: Flow,
+    carrier: Carrier,
+    to_clients: UdpSocket,
+    to_peers: UdpSocket,
+    held: Option<Vec<u8>>,
+}
+
+impl Relay {
+    fn run(mut self, ends: &AtomicBool) {
+        for socket in [&self.to_clients, &self.to_peers] {
+            socket
+                .set_read_timeout(Some(Duration::from_millis(1)))
+                .unwrap();
+        }
+        let mut buffer = [0; 2_000];
+        while !ends.load(Ordering::Relaxed) {
+            if let Some(length) = received(self.to_clients.recv(&mut buffer)) {
+                let payload = self.unwrap(&buffer[..length]).to_vec();
+                self.fault(payload, Self::send_to_peer);
+            }
+            if let Some(length) = received(self.to_peers.recv(&mut buffer)) {
+                self.fault(buffer[..length].to_vec(), Self::send_to_client);
+            }
+        }
+    }
+
+    /// Relays a payload, or does to it what is planted at its sequence number.
+    fn fault(&mut self, mut payload: Vec<u8>, send: fn(&Self, &[u8], u16)) {
+        let sequence = u32::from_le_bytes(payload[16..20].try_into().unwrap());
+        let mut times = 1;
+        let mut ports_on = 0;
+        match sequence {
+            // The last one is lost too: nothing that came later tells of it.
+            10 | 199 => times = 0,
+            20 => times = 2,
+            // Far behind, but within what a receiver remembers.
+            21 => self.held = Some(payload.clone()),
+            30 => {
+                self.held = Some(payload);
+                return;
+            }
+            40 => payload[100] ^= 1,
+            41 => payload[8] ^= 1,
+            42 => payload.truncate(170),
+            50 => ports_on = 1,
+            60 => thread::sleep(DELAY),
+            _ => {}
+        }
+        for _ in 0..times {
+            send(self, &payload, ports_on);
+        }
+        if matches!(sequence, 31 | 26)
+            && let Some(held) = self.held.take()
+        {
+            send(self, &held, 0);
+        }
+    }
+
+    fn send_to_peer(&self, payload: &[u8], ports_on: u16) {
+        let peer = SocketAddr::new(self.flow.peer.ip(), self.flow.peer.port() + ports_on);
+        self.to_peers.send_to(payload, peer).unwrap();
+    }
+
+    fn send_to_client(&self, payload: &[u8], ports_on: u16) {
+        let client = SocketAddr::new(self.flow.client.ip(), self.flow.client.port() + ports_on);
+        self.to_clients
+            .send_to(&self.wrap(payload), client)
+            .unwrap();
+    }
+
+    /// The payload of what a client sent.
+    fn unwrap<'p>(&self, message: &'p [u8]) -> &'p [u8] {
+        match self.carrier {
+            Carrier::Channel => &message[4..],
+            Carrier::Indication => &message[20 + 12 + 4..],
+        }
+    }
+
+    fn wrap(&self, payload: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        if self.carrier == Carrier::Channel {
+            return [&self.flow.channel.to_be_bytes(), &length, payload].concat();
+        }
+        // A Data indication whose last attribute, SOFTWARE, comes behind the data; what stands in
+        // XOR-PEER-ADDRESS is not looked at.
+        let padding = vec![0; payload.len().next_multiple_of(4) - payload.len()];
+        let data = [&[0x00, 0x13][..], &length, payload, &padding].concat();
+        let attributes = [
+            &[0x00, 0x12, 0, 8, 0, 1, 0, 0, 0, 0, 0, 0][..],
+            &data,
+            &[0x80, 0x22, 0, 4, b'b', b'e', b'n', b't'],
+        ]
+        .concat();
+        let body = u16::try_from(attributes.len()).unwrap().to_be_bytes();
+        [
+            &[0x00, 0x17][..],
+            &body,
+            b"\x21\x12\xA4\x42crooked-----",
+            &attributes,
+        ]
+        .concat()
+    }
+}
+
+/// What a socket with a deadline has received.
+fn received(result: std::io::Result<usize>) -> Option<usize> {
+    match result {
+        Ok(length) => Some(length),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+        Err(error) => panic!("the crooked relay cannot receive: {error}"),
+    }
+}
