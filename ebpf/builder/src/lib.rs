@@ -92,7 +92,7 @@ fn compile(
     let mut cargo = compiler.cargo();
     cargo
         .current_dir(workspace)
-        .args(["build", "--release", "--target", TARGET])
+        .args(["build", "--locked", "--release", "--target", TARGET])
         .args(["-Z", "build-std=core", "--target-dir"])
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
@@ -103,7 +103,9 @@ fn compile(
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{}: {said}", workspace.display()));
     }
-    only_program(&target.join(TARGET).join("release"))
+    let program = only_program(&target.join(TARGET).join("release"))?;
+    watch_sources(&program.with_extension("d"))?;
+    Ok(program)
 }
 
 /// Takes away what the outer build has set for its own compiler: wrappers, flags and folders.
@@ -147,6 +149,26 @@ fn watch(workspace: &Path) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
     println!("cargo::rerun-if-env-changed=PATH");
+}
+
+/// The same for every source that went into a program, crates outside of its workspace among them.
+/// Cargo lists them as makefiles do: `program: source source ...`.
+fn watch_sources(list: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(list).map_err(|error| format!("{}: {error}", list.display()))?;
+    for source in sources(&text) {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    Ok(())
+}
+
+/// The sources of such a list; a space inside of a path is escaped.
+fn sources(list: &str) -> Vec<String> {
+    let (_, sources) = list.trim_end().split_once(": ").unwrap_or_default();
+    let sources = sources.replace("\\ ", "\0");
+    sources
+        .split_whitespace()
+        .map(|source| source.replace('\0', " "))
+        .collect()
 }
 
 /// Writes a file only when its text changes, or everything that includes it is built anew.
@@ -196,6 +218,15 @@ mod tests {
             constant("programs", &Err("no `x`".into())),
             "const PROGRAMS: Result<&[u8], &str> = Err(\"no `x`\");\n"
         );
+    }
+
+    #[test]
+    fn all_sources_of_a_program_are_watched() {
+        assert_eq!(
+            sources("/out/program: /a/layout/src/lib.rs /a/my\\ house/main.rs\n"),
+            ["/a/layout/src/lib.rs", "/a/my house/main.rs"]
+        );
+        assert!(sources("").is_empty());
     }
 
     #[test]

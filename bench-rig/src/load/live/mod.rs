@@ -116,23 +116,13 @@ impl<'h> LiveFrames<'h> {
         Ok(())
     }
 
-    /// Waits until all has come, or nothing comes any more.
+    /// Waits until nothing comes any more: not long when as many have come as were sent.
     fn await_stragglers(&self) -> Result<(), LoadError> {
         let (mut came, mut quiet) = (0, Duration::ZERO);
-        let sent = self
-            .senders
-            .iter()
-            .map(Sender::sent)
-            .sum::<Result<u64, _>>()?;
-        while quiet < QUIET {
+        let sent = sum_of(self.senders.iter().map(Sender::sent))?;
+        while quiet < if came < sent { QUIET } else { QUIET_AFTER_ALL } {
             thread::sleep(LOOK_EVERY);
-            let now = self
-                .receivers()
-                .map(Receiver::stamped)
-                .sum::<Result<u64, _>>()?;
-            if now >= sent {
-                return Ok(());
-            }
+            let now = sum_of(self.receivers().map(Receiver::stamped))?;
             quiet = if now == came {
                 quiet + LOOK_EVERY
             } else {
@@ -267,6 +257,10 @@ fn dropped(devices: &str, device: &str) -> u64 {
 /// The field of that file: eight of received packets come before those of sent ones.
 const SEND_DROPPED: usize = 8 + 3;
 
+fn sum_of(counts: impl Iterator<Item = Result<u64, LoadError>>) -> Result<u64, LoadError> {
+    counts.sum()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 packets")]
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
@@ -280,3 +274,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long it must be quiet before what has not come counts as lost.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// The same when as many have come as were sent: some of them could be others' twins.
+const QUIET_AFTER_ALL: Duration = Duration::from_millis(20);

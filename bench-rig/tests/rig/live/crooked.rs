@@ -2,11 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use turnpike_bench_rig::load::{Carrier, Flow};
 use turnpike_bench_rig::netns::bench::BenchHosts;
 
@@ -22,6 +24,9 @@ pub(super) const DUPLICATED: u64 = 2;
 pub(super) const REORDERED: u64 = 1;
 /// How long one packet and those behind it are held back.
 pub(super) const DELAY: Duration = Duration::from_millis(20);
+
+/// Milliseconds.
+const LOOKS_WHETHER_IT_ENDS: u8 = 10;
 
 /// A running relay; it ends with its guard.
 pub(super) struct Crooked {
@@ -71,12 +76,13 @@ struct Relay {
 impl Relay {
     fn run(mut self, ends: &AtomicBool) {
         for socket in [&self.to_clients, &self.to_peers] {
-            socket
-                .set_read_timeout(Some(Duration::from_millis(1)))
-                .unwrap();
+            socket.set_nonblocking(true).unwrap();
         }
         let mut buffer = [0; 2_000];
         while !ends.load(Ordering::Relaxed) {
+            let mut both = [&self.to_clients, &self.to_peers]
+                .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            poll(&mut both, LOOKS_WHETHER_IT_ENDS).unwrap();
             if let Some(length) = received(self.to_clients.recv(&mut buffer)) {
                 let payload = self.unwrap(&buffer[..length]).to_vec();
                 self.fault(payload, Self::send_to_peer);
@@ -165,11 +171,11 @@ impl Relay {
     }
 }
 
-/// What a socket with a deadline has received.
+/// What a socket has, if it has anything.
 fn received(result: std::io::Result<usize>) -> Option<usize> {
     match result {
         Ok(length) => Some(length),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
         Err(error) => panic!("the crooked relay cannot receive: {error}"),
     }
 }
