@@ -1,7 +1,7 @@
 //! A relay that relays one flow and plants faults, each at its sequence number.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use turnpike_bench_rig::load::{Carrier, Flow};
 use turnpike_bench_rig::netns::bench::BenchHosts;
 
 /// Packets that are not relayed.
 pub(super) const DROPPED: u64 = 2;
-/// Packets relayed with other bytes, or fewer.
-pub(super) const CORRUPTED: u64 = 3;
+/// Packets relayed with other bytes, or fewer, or with a wrong UDP checksum.
+pub(super) const CORRUPTED: u64 = 4;
 /// Packets sent to another port.
 pub(super) const MISDIRECTED: u64 = 1;
 /// Packets relayed twice.
@@ -36,14 +37,19 @@ pub(super) struct Crooked {
 
 impl Crooked {
     pub(super) fn start(hosts: &BenchHosts, flow: Flow, carrier: Carrier) -> Self {
-        let bind = || [flow.server, flow.relayed].map(|at| UdpSocket::bind(at).unwrap());
-        let [to_clients, to_peers] = hosts.hosts.relay.enter(bind).unwrap();
+        let open = || {
+            let [to_clients, to_peers] =
+                [flow.server, flow.relayed].map(|at| UdpSocket::bind(at).unwrap());
+            (to_clients, to_peers, raw_socket())
+        };
+        let (to_clients, to_peers, raw) = hosts.hosts.relay.enter(open).unwrap();
         let ends = Arc::new(AtomicBool::new(false));
         let relay = Relay {
             flow,
             carrier,
             to_clients,
             to_peers,
+            raw,
             held: None,
         };
         let until = Arc::clone(&ends);
@@ -70,7 +76,16 @@ struct Relay {
     carrier: Carrier,
     to_clients: UdpSocket,
     to_peers: UdpSocket,
+    /// Takes whole IP packets.
+    raw: UdpSocket,
     held: Option<Vec<u8>>,
+}
+
+/// Where a payload goes.
+#[derive(Clone, Copy)]
+enum To {
+    Peer,
+    Client,
 }
 
 impl Relay {
@@ -85,24 +100,22 @@ impl Relay {
             poll(&mut both, LOOKS_WHETHER_IT_ENDS).unwrap();
             if let Some(length) = received(self.to_clients.recv(&mut buffer)) {
                 let payload = self.unwrap(&buffer[..length]).to_vec();
-                self.fault(payload, Self::send_to_peer);
+                self.fault(payload, To::Peer);
             }
             if let Some(length) = received(self.to_peers.recv(&mut buffer)) {
-                self.fault(buffer[..length].to_vec(), Self::send_to_client);
+                self.fault(buffer[..length].to_vec(), To::Client);
             }
         }
     }
 
     /// Relays a payload, or does to it what is planted at its sequence number.
-    fn fault(&mut self, mut payload: Vec<u8>, send: fn(&Self, &[u8], u16)) {
+    fn fault(&mut self, mut payload: Vec<u8>, to: To) {
         let sequence = u32::from_le_bytes(payload[16..20].try_into().unwrap());
-        let mut times = 1;
-        let mut ports_on = 0;
         match sequence {
             // The last one is lost too: nothing that came later tells of it.
-            10 | 199 => times = 0,
-            20 => times = 2,
-            // Far behind, but within what a receiver remembers.
+            10 | 199 => return,
+            20 => self.send(&payload, to, 0),
+            // Once more, but not at once.
             21 => self.held = Some(payload.clone()),
             30 => {
                 self.held = Some(payload);
@@ -111,30 +124,54 @@ impl Relay {
             40 => payload[100] ^= 1,
             41 => payload[8] ^= 1,
             42 => payload.truncate(170),
-            50 => ports_on = 1,
+            50 => return self.send(&payload, to, 1),
             60 => thread::sleep(DELAY),
+            70 => return self.send_with_wrong_checksum(&payload, to),
             _ => {}
         }
-        for _ in 0..times {
-            send(self, &payload, ports_on);
-        }
-        if matches!(sequence, 31 | 26)
+        self.send(&payload, to, 0);
+        if matches!(sequence, 26 | 31)
             && let Some(held) = self.held.take()
         {
-            send(self, &held, 0);
+            self.send(&held, to, 0);
         }
     }
 
-    fn send_to_peer(&self, payload: &[u8], ports_on: u16) {
-        let peer = SocketAddr::new(self.flow.peer.ip(), self.flow.peer.port() + ports_on);
-        self.to_peers.send_to(payload, peer).unwrap();
+    fn send(&self, payload: &[u8], to: To, ports_on: u16) {
+        let (socket, mut at, message) = self.leaves(payload, to);
+        at.set_port(at.port() + ports_on);
+        socket.send_to(&message, at).unwrap();
     }
 
-    fn send_to_client(&self, payload: &[u8], ports_on: u16) {
-        let client = SocketAddr::new(self.flow.client.ip(), self.flow.client.port() + ports_on);
-        self.to_clients
-            .send_to(&self.wrap(payload), client)
-            .unwrap();
+    /// Past the kernel's UDP, which would make a right one.
+    fn send_with_wrong_checksum(&self, payload: &[u8], to: To) {
+        let (socket, at, message) = self.leaves(payload, to);
+        let from = socket.local_addr().unwrap();
+        let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), at.ip()) else {
+            panic!("the crooked relay speaks IPv4");
+        };
+        let length = u16::try_from(8 + message.len()).unwrap();
+        // The kernel fills in length and checksum of the IP header.
+        let packet = [
+            &[0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0][..],
+            &source.octets(),
+            &destination.octets(),
+            &from.port().to_be_bytes(),
+            &at.port().to_be_bytes(),
+            &length.to_be_bytes(),
+            b"\x12\x34",
+            &message,
+        ]
+        .concat();
+        self.raw.send_to(&packet, (destination, 0)).unwrap();
+    }
+
+    /// Which socket a payload leaves through, for where, and as what.
+    fn leaves(&self, payload: &[u8], to: To) -> (&UdpSocket, SocketAddr, Vec<u8>) {
+        match to {
+            To::Peer => (&self.to_peers, self.flow.peer, payload.to_vec()),
+            To::Client => (&self.to_clients, self.flow.client, self.wrap(payload)),
+        }
     }
 
     /// The payload of what a client sent.
@@ -169,6 +206,13 @@ impl Relay {
         ]
         .concat()
     }
+}
+
+fn raw_socket() -> UdpSocket {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw)
+        .unwrap()
+        .into()
 }
 
 /// What a socket has, if it has anything.
