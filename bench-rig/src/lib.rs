@@ -7,5 +7,8 @@
 //! were planted (`tests/rig`) and keep the house in order (`tests/house`). Nothing here is part of
 //! the relay.
 
+pub mod account;
+pub mod ceiling;
 pub mod load;
 pub mod netns;
+pub mod subject;

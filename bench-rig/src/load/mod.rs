@@ -9,6 +9,7 @@
 
 pub mod clients;
 pub mod clock;
+mod core;
 mod course;
 mod flow;
 pub mod frame;

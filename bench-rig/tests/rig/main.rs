@@ -1,13 +1,24 @@
 //! The bench rig on itself: the hosts are as promised, costs are charged to whom they belong, and
 //! every subject answers and goes. Needs root, and has a core for the relay to itself.
+//!
+//! `TURNPIKE_BIN` names the relay's binary. Rivals that are not on this machine are left out.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::panic, reason = "test helpers: a panic is the failure report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers: a panic is the failure report"
+)]
 
+mod account;
+mod client;
+mod crooked;
+mod faults;
 mod hosts;
 mod live;
 mod load;
-mod relay;
+mod subjects;
 
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
 

@@ -20,7 +20,6 @@ mod spare;
 use std::time::Duration;
 use std::{fs, thread};
 
-use rustix::process::nice;
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
 
@@ -31,10 +30,8 @@ use self::spare::Spare;
 use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
 use super::stamp::{TO_CLIENT, TO_PEER};
-use super::{Flow, Load, LoadError, Path, Shape, Tally};
-use crate::netns::bench::{
-    BenchHosts, CLIENT_DEVICE, FAR_DEVICE, GENERATOR_CORE, PEER_DEVICE, pin_this_thread,
-};
+use super::{Flow, Load, LoadError, Path, Shape, Tally, core};
+use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE, PEER_DEVICE};
 
 /// Live frames over flows that a relay knows.
 pub struct LiveFrames<'h> {
@@ -198,10 +195,7 @@ impl Load for LiveFrames<'_> {
         let mut tally = Tally::empty();
         let driven = thread::scope(|scope| {
             let work = || {
-                pin_this_thread(GENERATOR_CORE)?;
-                // Before everything but the receivers' threads, which have a rank above all of these.
-                nice(GREEDY)
-                    .map_err(|errno| LoadError::system("setting a priority")(errno.into()))?;
+                core::take()?;
                 let rate = packets_per_second
                     / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
                 Drive::begin(&mut self.senders, rate, shape.burst, duration)?.run()
@@ -265,9 +259,6 @@ fn sum_of(counts: impl Iterator<Item = Result<u64, LoadError>>) -> Result<u64, L
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
-
-/// The greatest share of a core that a thread can ask for.
-const GREEDY: i32 = -20;
 
 /// How often is looked whether all has come.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

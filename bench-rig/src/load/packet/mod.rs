@@ -30,8 +30,7 @@ use self::judge::{Judge, Side};
 use self::pace::Pace;
 use super::clock::{monotonic, realtime_lead};
 use super::course::{Course, Links};
-use super::{Flow, Load, LoadError, Shape, Tally, stamp};
-use crate::netns::bench::{GENERATOR_CORE, pin_this_thread};
+use super::{Flow, Load, LoadError, Shape, Tally, core, stamp};
 
 /// Flows over packet sockets.
 #[derive(Debug)]
@@ -90,9 +89,7 @@ impl Load for PacketLoad {
         self.run = self.run.wrapping_add(1);
         let driven = thread::scope(|scope| {
             let work = || {
-                pin_this_thread(GENERATOR_CORE)?;
-                nix::sys::prctl::set_timerslack(1)
-                    .map_err(|errno| LoadError::system("setting the timer slack")(errno.into()))?;
+                core::take()?;
                 let began = monotonic() + LEAD;
                 let lanes = course.lanes.len();
                 let pace = Pace::new(began, packets_per_second, shape.burst, duration, lanes)?;

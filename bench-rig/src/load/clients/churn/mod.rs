@@ -9,6 +9,7 @@
 
 mod cycle;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -20,14 +21,13 @@ use self::cycle::{Answer, Cycle};
 use super::super::clock::monotonic;
 use super::super::frame::{self, Link};
 use super::super::packet::{Ring, Sender, Wanted, Wire};
-use super::super::{LoadError, latency_histogram};
+use super::super::{LoadError, core, latency_histogram};
 use super::{Crowd, address};
-use crate::netns::bench::{GENERATOR_CORE, pin_this_thread};
 
 pub use self::cycle::Step;
 
 /// What came of a time of churn.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Churn {
     /// How long cycles were counted.
     pub wall: Duration,
@@ -42,6 +42,24 @@ pub struct Churn {
     /// From a step's request to its success, challenges included, nanoseconds; in [`Step::ALL`]'s
     /// order.
     pub steps: [Histogram<u64>; 4],
+}
+
+/// Latencies as medians: a histogram has thousands of counts.
+impl fmt::Debug for Churn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let medians = self
+            .steps
+            .each_ref()
+            .map(|step| step.value_at_quantile(0.5));
+        f.debug_struct("Churn")
+            .field("wall", &self.wall)
+            .field("cycles", &self.cycles)
+            .field("failures", &self.failures)
+            .field("retransmissions", &self.retransmissions)
+            .field("first_failure", &self.first_failure)
+            .field("step_medians_ns", &medians)
+            .finish()
+    }
 }
 
 impl Churn {
@@ -79,7 +97,7 @@ pub fn churn(wire: &Wire<'_>, crowd: &Crowd, duration: Duration) -> Result<Churn
     };
     let churned = thread::scope(|scope| {
         let work = || {
-            pin_this_thread(GENERATOR_CORE)?;
+            core::take()?;
             churning.run(duration)
         };
         scope.spawn(work).join()

@@ -391,3 +391,6 @@ fn ip(octets: &[u8]) -> Option<IpAddr> {
     }
     <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
 }
+
+#[cfg(test)]
+mod tests;
