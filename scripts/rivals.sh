@@ -17,6 +17,8 @@ FETCH_SECONDS_MAX=300
 
 main() {
     mkdir -p "$CACHE"
+    # What one that was killed has left.
+    find "$CACHE" -maxdepth 1 -name 'fetching.*' -mmin +60 -exec rm -rf {} +
     if [ -e "$CACHE/$RIVAL/complete" ] && [ "${1:-}" != --refresh ]; then
         return
     fi
@@ -89,23 +91,23 @@ download() {
 unpack() {
     local package
     for package in "$work"/packages/*.deb; do
-        dpkg -x "$package" "$work/root" || return 1
+        dpkg -x "$package" "$work/tree" || return 1
     done
 }
 
 # Its own loader and its own libraries. The loader names a library that it does not find.
 runs() {
     local libraries
-    libraries=$(echo "$work"/root/usr/lib/*-linux-gnu*)
-    "$libraries"/ld-linux-*.so.* --library-path "$libraries" "$work/root/usr/bin/turnserver" --version \
+    libraries=$(echo "$work"/tree/usr/lib/*-linux-gnu*)
+    "$libraries"/ld-linux-*.so.* --library-path "$libraries" "$work/tree/usr/bin/turnserver" --version \
         2>"$work/complaint"
 }
 
 keep() {
-    rm -rf "${CACHE:?}/$1"
-    mv "$work/root" "$CACHE/$1"
-    touch "$CACHE/$1/complete"
-    ln -sfn "$1" "$CACHE/$RIVAL"
+    touch "$work/tree/complete" \
+        && rm -rf "${CACHE:?}/$1" \
+        && mv "$work/tree" "$CACHE/$1" \
+        && ln -sfn "$1" "$CACHE/$RIVAL"
 }
 
 say() {

@@ -60,6 +60,16 @@ impl Cost {
         self.core_busy.max(self.process + self.napi + self.softirqs)
     }
 
+    /// The share of the time, 0 to 1, in which the relay's core was busy with what none of the threads
+    /// here did: interrupts that found it idle and the way in and out of idleness, which are the
+    /// relay's, and other programs, which should not be there. More than a third means those.
+    #[must_use]
+    pub fn unexplained_share(&self) -> f64 {
+        let known = self.process + self.napi + self.softirqs;
+        let unexplained = self.core_busy.saturating_sub(known).as_secs_f64();
+        unexplained / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
     /// The share of the time that was stolen from either core, 0 to 1: the larger of the two.
     #[must_use]
     pub fn stolen_share(&self) -> f64 {

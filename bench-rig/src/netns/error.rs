@@ -45,10 +45,10 @@ pub enum NetnsError {
         what: String,
     },
     /// Another measurement did not end.
-    #[error("another measurement holds {path} (`fuser {path}` shows which): wait for its end")]
+    #[error("process {holder} measures on this machine: wait for its end, or end it")]
     Busy {
-        /// The file that it has locked.
-        path: &'static str,
+        /// Its id.
+        holder: String,
     },
     /// A program did not do in time what was waited for.
     #[error("waited up to {waited:?} for {what}; the program printed:\n{output}")]

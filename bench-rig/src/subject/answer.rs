@@ -57,7 +57,8 @@ const BINDING_REQUEST: [u8; 20] = *b"\x00\x01\x00\x00\x21\x12\xa4\x42bench-rigas
 /// The type of its success response.
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// A coturn of 2026 takes 4 seconds to list its relayed ports.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 

@@ -18,6 +18,8 @@ pub struct Coturn {
     name: String,
     version: String,
     command: Vec<String>,
+    /// Settings that turn off what this version has on by default and a relay under test has not.
+    turned_off: String,
     variant: Variant,
 }
 
@@ -74,6 +76,7 @@ impl Coturn {
         Ok(Self {
             name: format!("coturn {version}{special}"),
             version,
+            turned_off: turned_off(&run(&command, "-h")?.0),
             command,
             variant,
         })
@@ -92,7 +95,7 @@ impl Subject for Coturn {
     fn start(&self, hosts: &BenchHosts, settings: &Settings) -> Result<Running, SubjectError> {
         let args = ["-c", SETTINGS_FILE].map(str::to_owned);
         let command = self.command.iter().cloned().chain(args);
-        let text = text(hosts, settings, self.variant);
+        let text = text(hosts, settings, self.variant) + &self.turned_off;
         Running::start(self, hosts, settings, text, command)
     }
 }
@@ -124,10 +127,7 @@ fn text(hosts: &BenchHosts, settings: &Settings, variant: Variant) -> String {
          total-quota=0\n\
          no-tcp\n\
          no-tls\n\
-         no-dtls\n\
          no-tcp-relay\n\
-         no-cli\n\
-         no-software-attribute\n\
          no-stdout-log\n\
          log-file=/dev/null\n\
          simple-log\n\
@@ -173,19 +173,32 @@ fn entry(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, String
 
 /// The version that the program tells: the last line, for others may complain before it.
 fn version(command: &[String]) -> Result<String, String> {
-    let (program, args) = command.split_first().ok_or("no program")?;
-    let output = Command::new(program).args(args).arg("--version").output();
-    let output = output.map_err(|error| format!("{program}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let (said, complaint) = run(command, "--version")?;
     let version = said.lines().last().unwrap_or_default().trim();
     if version.starts_with(|first: char| first.is_ascii_digit()) {
         Ok(version.to_owned())
     } else {
-        Err(format!(
-            "{program} tells no version: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))
+        Err(format!("it tells no version: {}", complaint.trim()))
     }
+}
+
+/// A feature that has to be turned on, by what the program says of its options, is off.
+fn turned_off(help: &str) -> String {
+    let options: Vec<&str> = help.split([' ', '\t', '\n', ',']).collect();
+    ["cli", "dtls", "software-attribute"]
+        .into_iter()
+        .filter(|feature| !options.contains(&format!("--{feature}").as_str()))
+        .map(|feature| format!("no-{feature}\n"))
+        .collect()
+}
+
+/// What a command prints, to standard output and to standard error.
+fn run(command: &[String], option: &str) -> Result<(String, String), String> {
+    let (program, args) = command.split_first().ok_or("no program")?;
+    let output = Command::new(program).args(args).arg(option).output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((text(&output.stdout), text(&output.stderr)))
 }
 
 /// Where `scripts/rivals.sh` puts what it fetches.
@@ -203,3 +216,23 @@ const UNSTABLE: &str = "coturn-unstable";
 
 /// coturn's own default, 3480, beside its default listener, 3478.
 const MULTIPLEX_PORT_FROM_LISTENER: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_on_by_default_is_turned_off() {
+        let old =
+            " --no-dtls\t\tDo not start DTLS.\n --cli-ip=<IP>\n --no-cli\tTurn OFF the CLI.\n";
+        assert_eq!(turned_off(old), "no-cli\nno-dtls\nno-software-attribute\n");
+        let new = " --dtls\tStart DTLS\n --cli\tTurn on\n --software-attribute\n";
+        assert_eq!(turned_off(new), "");
+    }
+
+    #[test]
+    fn a_program_without_a_version_is_not_taken_for_coturn() {
+        let error = Coturn::of(vec!["true".to_owned()], Variant::Defaults).unwrap_err();
+        assert!(error.contains("no version"), "{error}");
+    }
+}

@@ -103,9 +103,11 @@ pub(super) const SETTINGS_FILE: &str = "/mnt/settings";
 /// Where a relay may write: a file system in memory that no other process sees.
 pub(super) const SCRATCH: &str = "/mnt";
 
-/// Settings, core and the program's command line are its arguments.
+/// Settings, core and the program's command line are its arguments. A coturn that finds fault with a
+/// setting writes to `/var/log` whatever the others say.
 const SCRIPT: &str = r#"
 mount -t tmpfs -o size=64m turnpike-bench /mnt
+mount --bind /mnt /var/log
 printf '%s' "$1" >/mnt/settings
 core=$2
 shift 2

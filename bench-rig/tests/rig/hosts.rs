@@ -1,9 +1,11 @@
 //! Hosts to measure on: threads pinned, addresses routed, nothing done for free.
 
 use std::net::{IpAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use turnpike_bench_rig::netns::NetnsError;
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
+use turnpike_bench_rig::netns::{NetnsError, RELAY_V4};
 
 use super::hosts;
 
@@ -90,6 +92,31 @@ fn relayed_addresses_can_be_bound() {
         .enter(|| addresses.iter().try_for_each(bind))
         .unwrap();
     bound.unwrap();
+}
+
+#[test]
+fn packets_that_the_relays_sockets_have_no_room_for_are_counted() {
+    let hosts = hosts(Wires::Two);
+    let before = hosts.drops().unwrap();
+    // Nobody reads it: some hundred packets fill its buffer.
+    let bind = || UdpSocket::bind((RELAY_V4, 4000)).unwrap();
+    let _full = hosts.hosts.relay.enter(bind).unwrap();
+    let flood = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for _ in 0..2_000 {
+            socket.send_to(&[0; 1_000], (RELAY_V4, 4000)).unwrap();
+        }
+    };
+    hosts.clients().enter(flood).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut drops = hosts.drops().unwrap() - before;
+    while drops.at_sockets + drops.before_relay < 500 {
+        assert!(Instant::now() < deadline, "{drops:?}");
+        thread::sleep(Duration::from_millis(10));
+        drops = hosts.drops().unwrap() - before;
+    }
+    assert!(drops.at_sockets > 0, "{drops:?}");
+    assert_eq!(drops.after_relay, 0);
 }
 
 fn relay_runs(hosts: &BenchHosts, args: &[&str]) -> String {

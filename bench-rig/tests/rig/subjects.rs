@@ -1,7 +1,9 @@
 //! Every subject that is on this machine answers, relays, stays on its core, and goes.
 
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -175,5 +177,56 @@ fn within(time: Duration, what: &str, done: impl Fn() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "{what} took too long");
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_rig_that_is_killed_leaves_no_relay_and_no_host() {
+    for relay in ["turnpike", "coturn"] {
+        let mut rig = Rig::start(relay);
+        assert_eq!(rig.made.len(), 4, "{:?}", rig.made);
+        assert!(rig.made.iter().all(|path| path.exists()), "{:?}", rig.made);
+        rig.child.kill().unwrap();
+        rig.child.wait().unwrap();
+        within(Duration::from_secs(5), "taking all away", || {
+            !rig.made.iter().any(|path| path.exists())
+        });
+    }
+}
+
+/// Another process that has a relay under test, and what it has made.
+struct Rig {
+    child: Child,
+    made: Vec<PathBuf>,
+}
+
+impl Rig {
+    fn start(relay: &str) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_turnpike-hosts"))
+            .arg(relay)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut rig = Self {
+            child,
+            made: Vec::new(),
+        };
+        let stdout = rig.child.stdout.take().unwrap();
+        let lines = BufReader::new(stdout).lines().map(Result::unwrap);
+        for line in lines.take_while(|line| !line.starts_with("janitor")) {
+            if let Some(rest) = line.strip_prefix("nsenter --net=") {
+                rig.made.push(rest.split(' ').next().unwrap().into());
+            } else if let Some(pid) = line.strip_prefix("process ") {
+                rig.made.push(Path::new("/proc").join(pid));
+            }
+        }
+        rig
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }

@@ -1,7 +1,8 @@
 //! One measurement at a time on a machine. The kernel lets go of the lock when its holder dies.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,13 @@ impl Lock {
         let mut told = false;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Self::held(file),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {}
-                Err(TryLockError::WouldBlock) => return Err(NetnsError::Busy { path: PATH }),
+                Err(TryLockError::WouldBlock) => {
+                    // Its holder may be writing at this moment.
+                    let holder = fs::read_to_string(PATH).unwrap_or_default();
+                    return Err(NetnsError::Busy { holder });
+                }
                 Err(TryLockError::Error(source)) => {
                     return Err(NetnsError::system(format!("locking {PATH}"))(source));
                 }
@@ -45,11 +50,19 @@ impl Lock {
             thread::sleep(POLL);
         }
     }
+
+    /// Leaves a word for those who wait.
+    fn held(mut file: File) -> Result<Self, NetnsError> {
+        file.set_len(0)
+            .and_then(|()| write!(file, "{}", process::id()))
+            .map_err(NetnsError::system(format!("writing {PATH}")))?;
+        Ok(Self { _file: file })
+    }
 }
 
 const PATH: &str = "/run/turnpike-bench.lock";
 
 /// How long another measurement is waited for: a test of this rig takes less, a whole bench more.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 const POLL: Duration = Duration::from_millis(50);

@@ -19,6 +19,7 @@
 //! All of it is in the namespaces and goes with them. There is one set of these at a time on a
 //! machine ([`lock`]): two would share the relay's core.
 
+mod drops;
 mod lock;
 mod napi;
 mod offloads;
@@ -33,6 +34,7 @@ use super::{
     RELAY_V4, RELAY_V6,
 };
 
+pub use self::drops::Drops;
 pub use self::napi::pin_this_thread;
 
 /// The core of the generator: of every thread that is not the relay's.
@@ -202,6 +204,14 @@ impl BenchHosts {
     /// When a thread is missing.
     pub fn pin(&self) -> Result<(), NetnsError> {
         self.napi.pin()
+    }
+
+    /// Where packets have been lost since the hosts were made, by the kernel's counters.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn drops(&self) -> Result<Drops, NetnsError> {
+        drops::drops(&self.hosts)
     }
 
     /// Whether all is still as promised: every end receives in a thread of its own on its own core,

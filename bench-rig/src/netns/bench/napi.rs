@@ -5,10 +5,10 @@
 //! `napi/DEVICE-ID`, seen from everywhere; the number is the machine's, the device's name that of
 //! its namespace. Those that were there before ours are others'.
 //!
-//! The threads are real-time ones: a veth's ring holds 256 frames, and where the softirq of a network card would
-//! interrupt the program it works for, a thread of common rank may be kept waiting until the ring
-//! overflows. On the far ends that loss would be the rig's own. The kernel leaves 5 % of a core to
-//! others (`sched_rt_runtime_us`).
+//! The relay's threads are common ones, as the kernel makes them: they and the relay's own share the
+//! core in slices of a few milliseconds at most, and what a full ring of 256 frames loses meanwhile is
+//! the relay's loss, as with a network card. The far ends' threads are real-time ones, and take the
+//! core from the generator whenever a packet comes: a far end's loss would be the rig's own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,12 +40,9 @@ impl Napi {
     pub(super) fn pin(&self) -> Result<(), NetnsError> {
         for (thread, core) in self.placed()? {
             pin(Some(thread.pid), core)?;
-            let args = ["--fifo", "--pid", "1", &thread.pid.to_string()];
-            let output = Command::new("chrt")
-                .args(args)
-                .output()
-                .map_err(NetnsError::spawning("chrt"))?;
-            checked(&format!("chrt {}", args.join(" ")), &output)?;
+            if core == GENERATOR_CORE {
+                put_first(&thread)?;
+            }
         }
         Ok(())
     }
@@ -91,6 +88,16 @@ impl Napi {
         };
         Ok(ours.into_iter().map(place).collect())
     }
+}
+
+/// Has a thread run whenever it has something to do.
+fn put_first(thread: &Thread) -> Result<(), NetnsError> {
+    let args = ["--fifo", "--pid", "1", &thread.pid.to_string()];
+    let output = Command::new("chrt")
+        .args(args)
+        .output()
+        .map_err(NetnsError::spawning("chrt"))?;
+    checked(&format!("chrt {}", args.join(" ")), &output).map(drop)
 }
 
 /// Gives a device's NAPI a thread.
