@@ -17,8 +17,8 @@ pub mod redirect;
 mod sender;
 mod spare;
 
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
@@ -31,7 +31,7 @@ use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
 use super::stamp::{TO_CLIENT, TO_PEER};
 use super::{Flow, Load, LoadError, Path, Shape, Tally, core};
-use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE, PEER_DEVICE};
+use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE};
 
 /// Live frames over flows that a relay knows.
 pub struct LiveFrames<'h> {
@@ -157,17 +157,6 @@ impl<'h> LiveFrames<'h> {
         Ok(())
     }
 
-    /// Packets that the relay host sent and the far ends had no room for, since they are there.
-    fn dropped_at_far_ends(&self) -> Result<u64, LoadError> {
-        let read = || fs::read_to_string("/proc/thread-self/net/dev");
-        let devices = self.hosts.hosts.relay.enter(read)?;
-        let devices = devices.map_err(LoadError::system("reading the relay host's devices"))?;
-        Ok([CLIENT_DEVICE, PEER_DEVICE]
-            .map(|device| dropped(&devices, device))
-            .iter()
-            .sum())
-    }
-
     fn receivers(&self) -> impl Iterator<Item = &Receiver> {
         [&self.clients].into_iter().chain(&self.peers)
     }
@@ -191,7 +180,7 @@ impl Load for LiveFrames<'_> {
         }
         let course = Course::new(&self.flows, shape, self.links())?;
         self.prepare(&course, shape)?;
-        let own_loss = self.dropped_at_far_ends()?;
+        let before = self.hosts.drops()?;
         let mut tally = Tally::empty();
         let driven = thread::scope(|scope| {
             let work = || {
@@ -208,7 +197,7 @@ impl Load for LiveFrames<'_> {
         tally.wall = driven.wall;
         tally.late = driven.late;
         tally.wanted = driven.wanted.unwrap_or(tally.sent);
-        tally.own_loss = self.dropped_at_far_ends()?.saturating_sub(own_loss);
+        tally.own_loss = (self.hosts.drops()? - before).after_relay;
         tally.lost = tally.sent.saturating_sub(tally.received + tally.own_loss);
         Ok(tally)
     }
@@ -239,17 +228,6 @@ fn place_of(lane: &Lane) -> u64 {
         sum(addresses),
     )
 }
-
-/// The number of packets that a device could not send, from the text of `/proc/net/dev`.
-fn dropped(devices: &str, device: &str) -> u64 {
-    let mut lines = devices.lines().filter_map(|line| line.split_once(':'));
-    let line = lines.find(|(name, _)| name.trim() == device);
-    let field = line.and_then(|(_, fields)| fields.split_whitespace().nth(SEND_DROPPED));
-    field.and_then(|field| field.parse().ok()).unwrap_or(0)
-}
-
-/// The field of that file: eight of received packets come before those of sent ones.
-const SEND_DROPPED: usize = 8 + 3;
 
 fn sum_of(counts: impl Iterator<Item = Result<u64, LoadError>>) -> Result<u64, LoadError> {
     counts.sum()
