@@ -18,6 +18,7 @@ mod client;
 mod crooked;
 mod faults;
 mod hosts;
+mod live;
 mod load;
 mod subjects;
 
