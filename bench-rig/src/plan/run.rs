@@ -175,7 +175,10 @@ impl Run {
         let everybody = self.stage.everybody();
         let rates = self.searched();
         let [row, _] = rate::rows(&self.stage, &everybody, &rates, None);
-        let reference = row.best_rival().map(|(_, figure)| figure).or(row.own());
+        let reference = row
+            .best_rival()
+            .map(|(_, figure)| figure)
+            .or_else(|| row.own());
         match reference {
             Some(figure) => {
                 delay::measure(&mut self.stage, &CALLS, &everybody, figure.estimate.value)
