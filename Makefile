@@ -15,7 +15,7 @@ CONTROL := turnpike-types turnpike-stun turnpike-turn turnpike-sim
 .PHONY: help
 help: ## say what each command does
 	@echo "make COMMAND, where COMMAND is:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## build in release and run the relay on embedded defaults (ARGS="--config FILE" for your own)
@@ -45,7 +45,15 @@ fuzz: ## grow the fuzz corpora (needs a nightly toolchain and cargo-fuzz)
 	@control/fuzz/run.sh
 
 .PHONY: bench
-bench: ## the engines' criterion benches
+bench: ## measure the relay beside other relays, every row, about 25 minutes (root or sudo; ARGS="--only rate")
+	@scripts/bench.sh --pace full $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: ## the same in under 6 minutes: every mark, with shorter trials
+	@scripts/bench.sh --pace quick $(ARGS)
+
+.PHONY: bench-engines
+bench-engines: ## the engines' criterion benches
 	@cargo bench $(addprefix -p ,$(CONTROL)) --bench '*'
 
 .PHONY: deny

@@ -9,6 +9,9 @@ cd "$(dirname "$0")/.."
 export PATH="$PATH:$HOME/.cargo/bin"
 
 NEXTEST_VERSION=0.9.143
+BPF_LINKER_VERSION=0.13.0
+# The LLVM that stable Rust carries; a linker built on another one cannot read what rustc writes.
+LLVM_VERSION=22
 
 main() {
     need_cargo
@@ -28,6 +31,7 @@ main() {
             python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
             install_wanted
             rust_parts
+            ebpf_parts
             nextest
             python_venv
             say "everything is there"
@@ -103,6 +107,41 @@ rust_parts() {
             rustup component add "$part"
         fi
     done
+}
+
+# The programs in the kernel: their linker is built here, on Debian's LLVM, because the stable compiler
+# for eBPF has none. Without it everything else builds and tests, and what needs the programs says so.
+ebpf_parts() {
+    if ! rustup component list --installed | grep -q '^rust-src$'; then
+        say "adding rust-src with rustup, for the eBPF programs"
+        rustup component add rust-src
+    fi
+    if bpf-linker --version 2>/dev/null | grep -q "$BPF_LINKER_VERSION"; then
+        return
+    fi
+    wanted=()
+    local package
+    for package in "llvm-$LLVM_VERSION-dev" "libclang-$LLVM_VERSION-dev" \
+        "libpolly-$LLVM_VERSION-dev" libzstd-dev zlib1g-dev; do
+        dpkg -s "$package" >/dev/null 2>&1 || wanted+=("$package")
+    done
+    if [ ${#wanted[@]} -gt 0 ] && ! apt_has "${wanted[@]}"; then
+        say "no eBPF programs: this system packages no LLVM $LLVM_VERSION (apt.llvm.org has it)"
+        return
+    fi
+    install_wanted
+    say "building bpf-linker $BPF_LINKER_VERSION, once (about a minute)"
+    local prefix=/usr/lib/llvm-$LLVM_VERSION
+    LLVM_PREFIX=$prefix LLVM_SYS_221_PREFIX=$prefix cargo install bpf-linker --locked \
+        --version "$BPF_LINKER_VERSION" --no-default-features --features "llvm-$LLVM_VERSION" \
+        || say "bpf-linker could not be built: what needs eBPF programs will say so"
+}
+
+# Whether apt knows all of these packages; looks anew if it does not.
+apt_has() {
+    have apt-get || return 1
+    apt-cache show "$@" >/dev/null 2>&1 && return
+    as_root apt-get update -q && apt-cache show "$@" >/dev/null 2>&1
 }
 
 # cargo-nextest runs each test in a process of its own; without it the tests run under cargo test.

@@ -22,7 +22,7 @@ main() {
     run "unit, integration and house tests" units
     run "simulation, 100 seeds (make sim runs 10,000)" simulation
     run "documentation tests" cargo test --workspace --doc
-    run "each engine bench, once (make bench measures)" benches
+    run "each engine bench, once (make bench-engines measures)" benches
     run "end to end: real TURN clients on hosts in network namespaces" end_to_end
     finish
 }

@@ -1,5 +1,6 @@
 //! What became of the packets of a run.
 
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -8,7 +9,7 @@ use hdrhistogram::Histogram;
 ///
 /// Every packet that was sent is received once, lost, or lost by the generator itself:
 /// `sent == received + lost + own_loss` unless the generator lost more than it sent again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tally {
     /// From the first packet due to the last one sent; the wait for stragglers is not in it.
     pub wall: Duration,
@@ -93,6 +94,29 @@ impl Tally {
             && ratio(self.late, self.sent, 1.0) <= 0.01
             && self.own_loss == 0
             && self.offloaded == 0
+    }
+}
+
+/// Latencies as quantiles: a histogram has thousands of counts.
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latency = [0.5, 0.9, 0.99, 1.0].map(|share| self.latency.value_at_quantile(share));
+        f.debug_struct("Tally")
+            .field("wall", &self.wall)
+            .field("wanted", &self.wanted)
+            .field("sent", &self.sent)
+            .field("received", &self.received)
+            .field("lost", &self.lost)
+            .field("reordered", &self.reordered)
+            .field("duplicated", &self.duplicated)
+            .field("corrupted", &self.corrupted)
+            .field("misdirected", &self.misdirected)
+            .field("offloaded", &self.offloaded)
+            .field("own_loss", &self.own_loss)
+            .field("late", &self.late)
+            .field("latency_p50_p90_p99_max_ns", &latency)
+            .field("worst_flow_loss", &self.worst_flow_loss)
+            .finish()
     }
 }
 

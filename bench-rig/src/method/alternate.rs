@@ -23,6 +23,8 @@ pub fn turns(subjects: usize, rounds: usize) -> impl Iterator<Item = (usize, usi
 pub enum Disturbance {
     /// The host gave the machine's time to others: this fraction of the trial.
     Stolen(f64),
+    /// Others than the relay ran on its core: this fraction of the trial.
+    Shared(f64),
     /// The generator sent only this fraction of what was wanted.
     Late(f64),
 }
@@ -31,6 +33,11 @@ impl std::fmt::Display for Disturbance {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stolen(part) => write!(out, "the host stole {:.1} % of the time", part * 100.0),
+            Self::Shared(part) => write!(
+                out,
+                "others ran on the relay's core for {:.0} % of the time",
+                part * 100.0
+            ),
             Self::Late(part) => write!(
                 out,
                 "the generator sent only {:.1} % of what was wanted",
@@ -43,14 +50,20 @@ impl std::fmt::Display for Disturbance {
 /// The most stolen time with which a trial counts, a fraction of its length.
 pub const STOLEN_MAX: f64 = 0.01;
 
+/// The most time that others may take of the relay's core, a fraction. What a kernel does in a core's
+/// name without a thread is in it, and grows with the number of times the core wakes up.
+pub const SHARED_MAX: f64 = 0.25;
+
 /// The least part of the wanted packets that has to be sent for a trial to count.
 pub const SENT_MIN: f64 = 0.99;
 
 /// What disturbed a trial, if anything did.
 #[must_use]
-pub fn disturbance(stolen: f64, sent: f64) -> Option<Disturbance> {
+pub fn disturbance(stolen: f64, shared: f64, sent: f64) -> Option<Disturbance> {
     if stolen > STOLEN_MAX {
         Some(Disturbance::Stolen(stolen))
+    } else if shared > SHARED_MAX {
+        Some(Disturbance::Shared(shared))
     } else if sent < SENT_MIN {
         Some(Disturbance::Late(sent))
     } else {
@@ -122,7 +135,7 @@ mod tests {
         let kept = undisturbed(
             5,
             || steal.next().ok_or("no more"),
-            |stolen| disturbance(*stolen, 1.0),
+            |stolen| disturbance(*stolen, 0.0, 1.0),
         );
         assert_eq!(
             kept,
@@ -134,6 +147,12 @@ mod tests {
     }
 
     #[test]
+    fn a_core_that_others_use_disturbs() {
+        assert_eq!(disturbance(0.0, 0.5, 1.0), Some(Disturbance::Shared(0.5)));
+        assert_eq!(disturbance(0.0, 0.1, 1.0), None);
+    }
+
+    #[test]
     fn repeats_are_bounded() {
         let mut runs = 0;
         let outcome: Result<Kept<f64>, Spoilt<()>> = undisturbed(
@@ -142,7 +161,7 @@ mod tests {
                 runs += 1;
                 Ok(0.5)
             },
-            |sent| disturbance(0.0, *sent),
+            |sent| disturbance(0.0, 0.0, *sent),
         );
         assert_eq!(outcome, Err(Spoilt::Disturbed(Disturbance::Late(0.5))));
         assert_eq!(runs, 3);

@@ -19,8 +19,8 @@ use crate::subject::{Running, Settings, Subject};
 pub(super) enum Act<'h> {
     /// A relay.
     Relay {
-        running: Running,
-        clients: Option<Established>,
+        running: Box<Running>,
+        clients: Option<Box<Established>>,
         refreshed: Instant,
     },
     /// A bare redirect.
@@ -42,12 +42,12 @@ impl<'h> Act<'h> {
         subject: &dyn Subject,
         scene: &Scene,
     ) -> Result<Self, Fault> {
-        let running = subject.start(hosts, &Settings::default())?;
+        let running = Box::new(subject.start(hosts, &Settings::default())?);
         let clients = match scene.flows {
             0 => None,
             flows => {
                 let crowd = crowd(&running, scene, flows);
-                Some(establish(&Wire::of_clients(hosts), &crowd)?)
+                Some(Box::new(establish(&Wire::of_clients(hosts), &crowd)?))
             }
         };
         Ok(Self::Relay {

@@ -46,7 +46,7 @@ pub(super) fn measure(stage: &mut Stage, scene: &Scene, who: &[Who], rate: f64) 
 fn turn(playing: &mut Playing<'_>, rate: f64) -> Result<Turn, Fault> {
     let mut all = Turn::default();
     for (quantiles, share) in all.iter_mut().zip(SHARES) {
-        let trial = playing.punctual(rate * share)?;
+        let trial = playing.steady(rate * share)?;
         for (value, (quantile, _)) in quantiles.iter_mut().zip(QUANTILES) {
             *value = nanoseconds(trial.tally.latency.value_at_quantile(quantile));
         }

@@ -28,12 +28,12 @@ impl Effort {
     #[must_use]
     pub fn quick() -> Self {
         Self {
-            trial: Duration::from_secs(1),
+            trial: Duration::from_millis(900),
             warm_up: Duration::from_millis(300),
             rounds: 2,
             searches: 1,
-            search_trials: 24,
-            memory_allocations: 4_000,
+            search_trials: 14,
+            memory_allocations: 2_000,
             allocations_wanted: 20_000,
         }
     }

@@ -156,10 +156,18 @@ impl Run {
 
     /// The rates of everybody; searched once in a run.
     fn searched(&mut self) -> Vec<Result<Vec<Rates>, Fault>> {
+        if let Some(known) = &self.rates {
+            return known.clone();
+        }
         let everybody = self.stage.everybody();
-        self.rates
-            .get_or_insert_with(|| rate::search(&mut self.stage, &CALLS, &everybody))
-            .clone()
+        let found = rate::search(&mut self.stage, &CALLS, &everybody);
+        let rates = found
+            .iter()
+            .filter_map(|found| found.as_ref().ok()?.first());
+        if let Some(slowest) = rates.map(|rates| rates.half.rate).reduce(f64::min) {
+            self.stage.learn_rate(CALLS, slowest);
+        }
+        self.rates.insert(found).clone()
     }
 
     /// Delay at shares of the best rival's rate; of Turnpike's own where there is no rival.
@@ -167,7 +175,10 @@ impl Run {
         let everybody = self.stage.everybody();
         let rates = self.searched();
         let [row, _] = rate::rows(&self.stage, &everybody, &rates, None);
-        let reference = row.best_rival().map(|(_, figure)| figure).or(row.own());
+        let reference = row
+            .best_rival()
+            .map(|(_, figure)| figure)
+            .or_else(|| row.own());
         match reference {
             Some(figure) => {
                 delay::measure(&mut self.stage, &CALLS, &everybody, figure.estimate.value)

@@ -36,6 +36,8 @@ pub(super) struct Stage {
     subjects: Vec<Box<dyn Subject>>,
     progress: Progress,
     thrown_out: u32,
+    /// About what the slowest can do, by scene.
+    rates: Vec<(Scene, f64)>,
 }
 
 impl Stage {
@@ -51,6 +53,7 @@ impl Stage {
             subjects,
             progress,
             thrown_out: 0,
+            rates: Vec::new(),
         }
     }
 
@@ -68,6 +71,17 @@ impl Stage {
             Who::Routes => "kernel routing".to_owned(),
             Who::Redirect => "bare XDP redirect".to_owned(),
         }
+    }
+
+    /// About what the slowest relay can do of this, if an experiment has found out.
+    pub(super) fn known_rate(&self, scene: &Scene) -> Option<f64> {
+        let known = self.rates.iter().find(|(known, _)| known == scene);
+        known.map(|(_, rate)| *rate)
+    }
+
+    /// Keeps it for later experiments.
+    pub(super) fn learn_rate(&mut self, scene: Scene, rate: f64) {
+        self.rates.push((scene, rate));
     }
 
     /// The next experiment begins.
@@ -205,23 +219,12 @@ impl Playing<'_> {
 
     /// A trial of the usual length in which nothing was stolen and the generator sent all.
     pub(super) fn steady(&mut self, rate: f64) -> Result<Trial, Fault> {
-        self.repeated(rate, |trial| {
-            disturbance(trial.cost.stolen_share(), trial.sent())
-        })
-    }
-
-    /// The same, and the generator was in time too: what it was late would count as the relay's delay.
-    pub(super) fn punctual(&mut self, rate: f64) -> Result<Trial, Fault> {
-        self.repeated(rate, |trial| {
-            let in_time = trial.tally.kept_pace();
-            let sent = if in_time { trial.sent() } else { 0.0 };
-            disturbance(trial.cost.stolen_share(), sent)
-        })
+        self.repeated(rate, |trial| trial.disturbance(trial.sent()))
     }
 
     /// A trial of the usual length in which nothing was stolen; the generator may have been late.
     pub(super) fn unstolen(&mut self, rate: f64) -> Result<Trial, Fault> {
-        self.repeated(rate, |trial| disturbance(trial.cost.stolen_share(), 1.0))
+        self.repeated(rate, |trial| trial.disturbance(1.0))
     }
 
     fn repeated(
@@ -245,17 +248,22 @@ impl Playing<'_> {
 
     /// About the highest rate with at most 0.5 % lost, from short trials at growing rates.
     pub(super) fn probe(&mut self) -> Result<f64, Fault> {
-        let mut passed = GENTLE;
-        let mut rate = GENTLE;
+        let (mut passed, mut rate) = (GENTLE, PROBE_FROM);
         for _ in 0..PROBES {
-            let trial = self.trial(rate, PROBE)?;
-            if trial.tally.loss() > PROBE_LOSS || trial.is_late() {
+            // One unlucky trial must not decide for all that follow.
+            let good = self.passes(rate)? || self.passes(rate)?;
+            if !good {
                 break;
             }
             passed = rate;
             rate *= PROBE_STEP;
         }
         Ok(passed)
+    }
+
+    fn passes(&mut self, rate: f64) -> Result<bool, Fault> {
+        let trial = self.trial(rate, PROBE)?;
+        Ok(trial.tally.loss() <= PROBE_LOSS && !trial.is_late())
     }
 
     /// Cycles of allocations of so many clients, for the usual length; of fewer first, uncounted.
@@ -302,6 +310,21 @@ impl Trial {
     #[expect(clippy::cast_precision_loss, reason = "no trial has 2^53 packets")]
     fn sent(&self) -> f64 {
         self.tally.sent as f64 / (self.tally.wanted as f64).max(1.0)
+    }
+
+    /// What disturbed it; `sent` is the share of the wanted packets that has to count.
+    fn disturbance(&self, sent: f64) -> Option<Disturbance> {
+        let Cost {
+            wall, core_busy, ..
+        } = self.cost;
+        let others = core_busy.saturating_sub(self.tasks());
+        let shared = others.as_secs_f64() / wall.as_secs_f64();
+        disturbance(self.cost.stolen_share(), shared, sent)
+    }
+
+    /// CPU time of everything that works for the relay, by the clocks of those tasks.
+    pub(super) fn tasks(&self) -> Duration {
+        self.cost.process + self.cost.napi + self.cost.softirqs
     }
 
     /// Whether the generator sent less than was wanted.
@@ -353,6 +376,7 @@ const ATTEMPTS: u32 = 5;
 const GENTLE: f64 = 10_000.0;
 
 const PROBE: Duration = Duration::from_millis(250);
-const PROBE_STEP: f64 = 1.35;
-const PROBES: u32 = 24;
+const PROBE_FROM: f64 = 20_000.0;
+const PROBE_STEP: f64 = 1.4;
+const PROBES: u32 = 20;
 const PROBE_LOSS: f64 = 5e-3;

@@ -29,7 +29,7 @@ fn thousands(digits: &str) -> String {
         marked.push(digit);
         if digit.is_ascii_digit() {
             left -= 1;
-            if left > 0 && left % 3 == 0 {
+            if left > 0 && left.is_multiple_of(3) {
                 marked.push(',');
             }
         }

@@ -20,6 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("turnpike-abi", &[]),
     ("turnpike-dataplane", &["turnpike-types", "turnpike-abi"]),
     ("turnpike", ABOVE_THE_ENGINES),
+    ("turnpike-ebpf-builder", &[]),
+    ("turnpike-generator-layout", &[]),
     ("turnpike-bench-rig", EVERYTHING),
 ];
 
@@ -59,6 +61,8 @@ const EVERYTHING: &[&str] = &[
     "turnpike-sim",
     "turnpike-abi",
     "turnpike-dataplane",
+    "turnpike-ebpf-builder",
+    "turnpike-generator-layout",
     "turnpike",
 ];
 
@@ -114,6 +118,11 @@ fn an_upward_arrow_is_found() {
             "turnpike",
             "turnpike-bench-rig",
             DependencyKind::Development,
+        ),
+        (
+            "turnpike-dataplane",
+            "turnpike-generator-layout",
+            DependencyKind::Normal,
         ),
         (
             "turnpike-unheard-of",

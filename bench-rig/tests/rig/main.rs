@@ -6,13 +6,19 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "test helpers: a panic is the failure report"
 )]
 
 mod account;
+mod bench;
 mod client;
+mod crooked;
+mod faults;
 mod hosts;
+mod live;
 mod load;
 mod subjects;
 

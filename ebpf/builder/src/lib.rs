@@ -35,27 +35,40 @@ pub fn build(workspace: &str, name: &str) -> Result<(), String> {
     let workspace = folder("CARGO_MANIFEST_DIR")?.join(workspace);
     let out = folder("OUT_DIR")?;
     watch(&workspace);
-    let value = match find() {
+    let object = match find() {
         Ok((compiler, linker)) => {
             println!("{name}: built by {compiler}");
-            let object = compile(&compiler, &linker, &workspace, &out)?;
-            format!("Ok(include_bytes!({:?}))", object.display().to_string())
+            Ok(compile(&compiler, &linker, &workspace, &out)?)
         }
         Err(missing) => {
             println!("cargo::warning={name}: no eBPF programs: {missing}");
-            format!("Err({missing:?})")
+            Err(missing)
         }
     };
-    let constant = name.to_uppercase();
-    let source = format!("const {constant}: Result<&[u8], &str> = {value};\n");
-    write(&out.join(format!("{name}.rs")), &source)
+    write(&out.join(format!("{name}.rs")), &constant(name, &object))
+}
+
+/// The source of the constant.
+fn constant(name: &str, object: &Result<PathBuf, String>) -> String {
+    let value = match object {
+        Ok(path) => format!("Ok(include_bytes!({:?}))", path.display().to_string()),
+        Err(missing) => format!("Err({missing:?})"),
+    };
+    format!(
+        "const {}: Result<&[u8], &str> = {value};\n",
+        name.to_uppercase()
+    )
 }
 
 /// The compiler and the linker, or what is missing and how to get it.
 fn find() -> Result<(Compiler, PathBuf), String> {
+    both(Compiler::find(), compiler::linker())
+}
+
+fn both<C>(compiler: Option<C>, linker: Option<PathBuf>) -> Result<(C, PathBuf), String> {
     let missing = |what| format!("{what}; `make setup` installs what building them needs");
-    let linker = compiler::linker().ok_or_else(|| missing("bpf-linker is not installed"))?;
-    let compiler = Compiler::find()
+    let linker = linker.ok_or_else(|| missing("bpf-linker is not installed"))?;
+    let compiler = compiler
         .ok_or_else(|| missing("no Rust compiler here has its library's source (rust-src)"))?;
     Ok((compiler, linker))
 }
@@ -79,7 +92,7 @@ fn compile(
     let mut cargo = compiler.cargo();
     cargo
         .current_dir(workspace)
-        .args(["build", "--release", "--target", TARGET])
+        .args(["build", "--locked", "--release", "--target", TARGET])
         .args(["-Z", "build-std=core", "--target-dir"])
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
@@ -90,7 +103,9 @@ fn compile(
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{}: {said}", workspace.display()));
     }
-    only_program(&target.join(TARGET).join("release"))
+    let program = only_program(&target.join(TARGET).join("release"))?;
+    watch_sources(&program.with_extension("d"))?;
+    Ok(program)
 }
 
 /// Takes away what the outer build has set for its own compiler: wrappers, flags and folders.
@@ -136,6 +151,26 @@ fn watch(workspace: &Path) {
     println!("cargo::rerun-if-env-changed=PATH");
 }
 
+/// The same for every source that went into a program, crates outside of its workspace among them.
+/// Cargo lists them as makefiles do: `program: source source ...`.
+fn watch_sources(list: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(list).map_err(|error| format!("{}: {error}", list.display()))?;
+    for source in sources(&text) {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    Ok(())
+}
+
+/// The sources of such a list; a space inside of a path is escaped.
+fn sources(list: &str) -> Vec<String> {
+    let (_, sources) = list.trim_end().split_once(": ").unwrap_or_default();
+    let sources = sources.replace("\\ ", "\0");
+    sources
+        .split_whitespace()
+        .map(|source| source.replace('\0', " "))
+        .collect()
+}
+
 /// Writes a file only when its text changes, or everything that includes it is built anew.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
@@ -153,3 +188,58 @@ fn folder(variable: &str) -> Result<PathBuf, String> {
 
 /// The byte order is that of the machines this runs on.
 const TARGET: &str = "bpfel-unknown-none";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_the_command_that_brings_it() {
+        let no_linker = both(Some(()), None).unwrap_err();
+        let no_compiler = both::<()>(None, Some("bpf-linker".into())).unwrap_err();
+        assert!(
+            no_linker.contains("bpf-linker is not installed"),
+            "{no_linker}"
+        );
+        assert!(no_compiler.contains("rust-src"), "{no_compiler}");
+        for message in [no_linker, no_compiler] {
+            assert!(message.contains("`make setup`"), "{message}");
+        }
+        assert!(both(Some(()), Some("bpf-linker".into())).is_ok());
+    }
+
+    #[test]
+    fn the_constant_is_the_object_or_the_message() {
+        assert_eq!(
+            constant("generator", &Ok("/a \"b\"/object".into())),
+            "const GENERATOR: Result<&[u8], &str> = Ok(include_bytes!(\"/a \\\"b\\\"/object\"));\n"
+        );
+        assert_eq!(
+            constant("programs", &Err("no `x`".into())),
+            "const PROGRAMS: Result<&[u8], &str> = Err(\"no `x`\");\n"
+        );
+    }
+
+    #[test]
+    fn all_sources_of_a_program_are_watched() {
+        assert_eq!(
+            sources("/out/program: /a/layout/src/lib.rs /a/my\\ house/main.rs\n"),
+            ["/a/layout/src/lib.rs", "/a/my house/main.rs"]
+        );
+        assert!(sources("").is_empty());
+    }
+
+    #[test]
+    fn a_file_whose_text_stays_is_not_written_again() {
+        let path = env::temp_dir().join(format!("turnpike-builder-{}", std::process::id()));
+        write(&path, "one").unwrap();
+        let first = fs::metadata(&path).unwrap().modified().unwrap();
+        write(&path, "one").unwrap();
+        let second = fs::metadata(&path).unwrap().modified().unwrap();
+        write(&path, "two").unwrap();
+        let text = fs::read_to_string(&path);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(text.unwrap(), "two");
+    }
+}

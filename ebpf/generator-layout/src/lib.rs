@@ -127,7 +127,7 @@ pub struct Totals {
 pub type Addresses = [u8; 12];
 
 const _: () = {
-    assert!(size_of::<Outgoing>() == HEAD_MAX + stamp::LEN + 4 + 72);
+    assert!(size_of::<Outgoing>() == HEAD_MAX + stamp::LEN + 72);
     assert!(size_of::<Outgoing>() >= (HEAD_MAX - HEAD_MIN) + HEAD_MAX + stamp::LEN);
     assert!(size_of::<Course>() == 24 + 32);
     assert!(size_of::<Arrivals>() == 56);

@@ -23,9 +23,9 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"tBpr");
 /// The Internet sum of every payload.
 pub const SUM: u16 = 0x7470;
 
-/// A stamp as it lies in memory; its last field is not part of it.
+/// A stamp as it lies in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, packed(4))]
 pub struct Stamp {
     /// [`MAGIC`].
     pub magic: u32,
@@ -41,8 +41,6 @@ pub struct Stamp {
     pub run: u16,
     /// See [`Stamp::check`].
     pub check: u32,
-    /// Not sent.
-    pub behind: u32,
 }
 
 impl Stamp {
@@ -98,7 +96,7 @@ pub const fn fold(sum: u64) -> u16 {
     sum as u16
 }
 
-const _: () = assert!(size_of::<Stamp>() == LEN + 4);
+const _: () = assert!(size_of::<Stamp>() == LEN);
 
 #[cfg(test)]
 mod tests {

@@ -70,8 +70,7 @@ fn count(ctx: &XdpContext, payload: &Payload, totals: &mut Totals) {
         totals.unreadable += 1;
         return;
     };
-    let Some(flow) = ARRIVALS.get_ptr_mut(2 * stamp.flow + u32::from(stamp.direction & 1))
-    else {
+    let Some(flow) = ARRIVALS.get_ptr_mut(2 * stamp.flow + u32::from(stamp.direction & 1)) else {
         totals.strange += 1;
         return;
     };

@@ -17,8 +17,8 @@ pub mod redirect;
 mod sender;
 mod spare;
 
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
@@ -30,10 +30,8 @@ use self::spare::Spare;
 use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
 use super::stamp::{TO_CLIENT, TO_PEER};
-use super::{Flow, Load, LoadError, Path, Shape, Tally};
-use crate::netns::bench::{
-    BenchHosts, CLIENT_DEVICE, FAR_DEVICE, GENERATOR_CORE, PEER_DEVICE, pin_this_thread,
-};
+use super::{Flow, Load, LoadError, Path, Shape, Tally, core};
+use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE};
 
 /// Live frames over flows that a relay knows.
 pub struct LiveFrames<'h> {
@@ -115,23 +113,13 @@ impl<'h> LiveFrames<'h> {
         Ok(())
     }
 
-    /// Waits until all has come, or nothing comes any more.
+    /// Waits until nothing comes any more: not long when as many have come as were sent.
     fn await_stragglers(&self) -> Result<(), LoadError> {
         let (mut came, mut quiet) = (0, Duration::ZERO);
-        let sent = self
-            .senders
-            .iter()
-            .map(Sender::sent)
-            .sum::<Result<u64, _>>()?;
-        while quiet < QUIET {
+        let sent = sum_of(self.senders.iter().map(Sender::sent))?;
+        while quiet < if came < sent { QUIET } else { QUIET_AFTER_ALL } {
             thread::sleep(LOOK_EVERY);
-            let now = self
-                .receivers()
-                .map(Receiver::stamped)
-                .sum::<Result<u64, _>>()?;
-            if now >= sent {
-                return Ok(());
-            }
+            let now = sum_of(self.receivers().map(Receiver::stamped))?;
             quiet = if now == came {
                 quiet + LOOK_EVERY
             } else {
@@ -169,17 +157,6 @@ impl<'h> LiveFrames<'h> {
         Ok(())
     }
 
-    /// Packets that the relay host sent and the far ends had no room for, since they are there.
-    fn dropped_at_far_ends(&self) -> Result<u64, LoadError> {
-        let read = || fs::read_to_string("/proc/thread-self/net/dev");
-        let devices = self.hosts.hosts.relay.enter(read)?;
-        let devices = devices.map_err(LoadError::system("reading the relay host's devices"))?;
-        Ok([CLIENT_DEVICE, PEER_DEVICE]
-            .map(|device| dropped(&devices, device))
-            .iter()
-            .sum())
-    }
-
     fn receivers(&self) -> impl Iterator<Item = &Receiver> {
         [&self.clients].into_iter().chain(&self.peers)
     }
@@ -203,11 +180,11 @@ impl Load for LiveFrames<'_> {
         }
         let course = Course::new(&self.flows, shape, self.links())?;
         self.prepare(&course, shape)?;
-        let own_loss = self.dropped_at_far_ends()?;
+        let before = self.hosts.drops()?;
         let mut tally = Tally::empty();
         let driven = thread::scope(|scope| {
             let work = || {
-                pin_this_thread(GENERATOR_CORE)?;
+                core::take()?;
                 let rate = packets_per_second
                     / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
                 Drive::begin(&mut self.senders, rate, shape.burst, duration)?.run()
@@ -220,7 +197,7 @@ impl Load for LiveFrames<'_> {
         tally.wall = driven.wall;
         tally.late = driven.late;
         tally.wanted = driven.wanted.unwrap_or(tally.sent);
-        tally.own_loss = self.dropped_at_far_ends()?.saturating_sub(own_loss);
+        tally.own_loss = (self.hosts.drops()? - before).after_relay;
         tally.lost = tally.sent.saturating_sub(tally.received + tally.own_loss);
         Ok(tally)
     }
@@ -252,16 +229,9 @@ fn place_of(lane: &Lane) -> u64 {
     )
 }
 
-/// The number of packets that a device could not send, from the text of `/proc/net/dev`.
-fn dropped(devices: &str, device: &str) -> u64 {
-    let mut lines = devices.lines().filter_map(|line| line.split_once(':'));
-    let line = lines.find(|(name, _)| name.trim() == device);
-    let field = line.and_then(|(_, fields)| fields.split_whitespace().nth(SEND_DROPPED));
-    field.and_then(|field| field.parse().ok()).unwrap_or(0)
+fn sum_of(counts: impl Iterator<Item = Result<u64, LoadError>>) -> Result<u64, LoadError> {
+    counts.sum()
 }
-
-/// The field of that file: eight of received packets come before those of sent ones.
-const SEND_DROPPED: usize = 8 + 3;
 
 #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 packets")]
 fn share(part: u64, whole: u64) -> f64 {
@@ -273,3 +243,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long it must be quiet before what has not come counts as lost.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// The same when as many have come as were sent: some of them could be others' twins.
+const QUIET_AFTER_ALL: Duration = Duration::from_millis(20);

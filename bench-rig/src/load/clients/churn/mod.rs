@@ -9,6 +9,7 @@
 
 mod cycle;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use super::{Crowd, address};
 pub use self::cycle::Step;
 
 /// What came of a time of churn.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Churn {
     /// How long cycles were counted.
     pub wall: Duration,
@@ -41,6 +42,24 @@ pub struct Churn {
     /// From a step's request to its success, challenges included, nanoseconds; in [`Step::ALL`]'s
     /// order.
     pub steps: [Histogram<u64>; 4],
+}
+
+/// Latencies as medians: a histogram has thousands of counts.
+impl fmt::Debug for Churn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let medians = self
+            .steps
+            .each_ref()
+            .map(|step| step.value_at_quantile(0.5));
+        f.debug_struct("Churn")
+            .field("wall", &self.wall)
+            .field("cycles", &self.cycles)
+            .field("failures", &self.failures)
+            .field("retransmissions", &self.retransmissions)
+            .field("first_failure", &self.first_failure)
+            .field("step_medians_ns", &medians)
+            .finish()
+    }
 }
 
 impl Churn {

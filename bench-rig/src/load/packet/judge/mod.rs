@@ -190,3 +190,6 @@ fn fits(lane: &Lane, found: Unwrapped<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
