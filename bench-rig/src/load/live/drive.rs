@@ -32,8 +32,6 @@ struct Sending<'s> {
     pace: Pace,
     /// Trains that have left.
     gone: u64,
-    /// When the last one left.
-    last: u64,
 }
 
 impl<'s> Drive<'s> {
@@ -53,7 +51,6 @@ impl<'s> Drive<'s> {
                 sender,
                 pace,
                 gone: 0,
-                last: 0,
             })
         });
         Ok(Self {
@@ -94,33 +91,35 @@ impl<'s> Drive<'s> {
 }
 
 impl Sending<'_> {
-    /// When the next train leaves: when it is due, but a schedule that is behind catches up at twice
-    /// its pace and no faster. All that is late at once would overrun the rings of relays that could
-    /// keep this pace for ever.
+    /// When the next train is due.
     fn next(&self) -> Option<u64> {
-        let due = self.pace.due(self.gone);
-        let next = due.max(self.last + self.pace.interval / 2);
-        (self.gone < self.pace.trains).then_some(next)
+        (self.gone < self.pace.trains).then(|| self.pace.due(self.gone))
     }
 
-    /// Sends a train if it is time; how many packets of it are late.
+    /// Sends trains that are due, a bounded part of them; how many packets of them are late.
     fn send_due(&mut self, now: u64, end: u64) -> Result<u64, LoadError> {
-        if self.next().is_none_or(|next| now < next) {
-            return Ok(0);
-        }
         if self.pace.train == 0 {
             if now >= end {
                 self.gone = self.pace.trains;
-            } else {
+            } else if now >= self.pace.start {
                 self.sender.send(AT_ONCE)?;
             }
             return Ok(0);
         }
-        self.sender.send(self.pace.train)?;
-        let late = now.saturating_sub(self.pace.due(self.gone)) > nanoseconds(Tally::LATE);
-        self.gone += 1;
-        self.last = now;
-        Ok(if late { self.pace.train.into() } else { 0 })
+        let most = u64::from((AT_ONCE / self.pace.train).max(1));
+        let trains = (self.pace.due_by(now) - self.gone).min(most);
+        if trains == 0 {
+            return Ok(0);
+        }
+        let late = self
+            .pace
+            .due_by(now.saturating_sub(nanoseconds(Tally::LATE)));
+        let late = late.saturating_sub(self.gone).min(trains);
+        let packets = trains * u64::from(self.pace.train);
+        self.sender
+            .send(u32::try_from(packets).unwrap_or(AT_ONCE))?;
+        self.gone += trains;
+        Ok(late * u64::from(self.pace.train))
     }
 }
 
@@ -148,5 +147,5 @@ const OVERTIME: Duration = Duration::from_millis(100);
 /// How long a sleeping thread may take to wake up; less than twice this is not slept.
 const WAKES_WITHIN: Duration = Duration::from_micros(150);
 
-/// Packets to ask for at once where there is no schedule: about a millisecond's.
+/// Packets to ask for at once: about a millisecond's. A schedule that is behind catches up in parts.
 const AT_ONCE: u32 = 4_096;

@@ -52,6 +52,17 @@ impl Pace {
         self.start
             .saturating_add(train.saturating_mul(self.interval))
     }
+
+    /// How many trains are due by `now`.
+    pub(super) fn due_by(&self, now: u64) -> u64 {
+        let Some(passed) = now.checked_sub(self.start) else {
+            return 0;
+        };
+        let due = passed
+            .checked_div(self.interval)
+            .map_or(u64::MAX, |trains| trains + 1);
+        due.min(self.trains)
+    }
 }
 
 /// To ask the kernel for frames costs some microseconds, however many they are.
@@ -93,16 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn trains_are_due_one_interval_after_the_other() {
+    fn a_train_is_due_at_its_time_and_not_before() {
         let pace = Pace::new(1e6, 1, 1_000, SECOND);
-        assert_eq!(pace.due(0), 1_000);
-        assert_eq!(pace.due(7), 1_000 + 7 * pace.interval);
-        assert_eq!(pace.due(u64::MAX), u64::MAX);
+        assert_eq!(pace.due_by(999), 0);
+        for train in [0, 1, 2, 100] {
+            assert_eq!(pace.due_by(pace.due(train)), train + 1);
+            assert_eq!(pace.due_by(pace.due(train + 1) - 1), train + 1);
+        }
+        assert_eq!(pace.due_by(u64::MAX), pace.trains);
     }
 
     #[test]
-    fn without_a_rate_everything_is_due_at_the_start() {
+    fn without_a_rate_something_is_always_due() {
         let pace = Pace::new(f64::INFINITY, 4, 1_000, SECOND);
-        assert_eq!((pace.train, pace.due(0), pace.due(9)), (0, 1_000, 1_000));
+        assert_eq!(pace.train, 0);
+        assert_eq!(pace.due_by(1_000), u64::MAX);
+        assert_eq!(pace.due_by(999), 0);
     }
 }
