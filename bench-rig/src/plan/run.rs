@@ -1,7 +1,5 @@
 //! One experiment after the other, each row into the ledger as soon as it is there.
 
-use rustix::process::setpriority_process;
-
 use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
@@ -36,7 +34,6 @@ pub enum RunError {
 /// When nothing can be measured: no rights, no second core, no Turnpike.
 pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
     pin_this_thread(GENERATOR_CORE)?;
-    go_first()?;
     let subjects = subjects(plan, ledger)?;
     let expected = plan.experiments.iter();
     let relays = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
@@ -63,13 +60,6 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
         run.stage.thrown_out()
     ));
     Ok(())
-}
-
-/// Puts this process and all that it starts, relays alike, before others that run on the machine.
-fn go_first() -> Result<(), NetnsError> {
-    setpriority_process(None, -20).map_err(|errno| NetnsError::Rights {
-        said: format!("raising this process's priority: {errno}"),
-    })
 }
 
 /// Turnpike, then the rivals that can be had; the ledger hears of all.

@@ -1,8 +1,11 @@
 //! Load through packet sockets: frames with our own addresses and checksums, at a pace.
 //!
-//! One thread on the generator's core sends what is due, reads what has come, and goes round again.
-//! It spins while there is something due soon and sleeps when there is not. It does not use the
-//! kernel's sockets, routes or neighbours: virtual clients and peers cost nothing but memory.
+//! One thread on the generator's core sends what is due, reads what has come, rests until the next
+//! [tick](pace::TICK), and goes round again. What is due within a tick leaves together, as a network
+//! card that moderates its interrupts would hand it to its machine. It never spins: while it rests the
+//! far ends receive, and a core that does nothing is woken without an interrupt, which the relay's core
+//! would have to send. It does not use the kernel's sockets, routes or neighbours: virtual clients and
+//! peers cost nothing but memory.
 //!
 //! Bounded by the schedule: it ends [`OVERTIME`] after its end whether or not all has been sent, and
 //! waits at most [`PATIENCE`] for stragglers.
@@ -144,7 +147,7 @@ impl Drive<'_> {
     fn send_all(&mut self) -> Result<(), LoadError> {
         let last = self.pace.end() + nanoseconds(OVERTIME);
         let mut look_at_clocks = 0;
-        while let Some(due) = self.pace.next_due() {
+        loop {
             let now = monotonic();
             if now > last {
                 break;
@@ -154,10 +157,11 @@ impl Drive<'_> {
                 self.lead = realtime_lead();
             }
             self.send_due(now)?;
-            let received = self.receive();
-            if received == 0 {
-                rest_until(due, now);
-            }
+            self.receive();
+            let Some(due) = self.pace.next_due() else {
+                break;
+            };
+            rest_until(due);
         }
         Ok(())
     }
@@ -243,12 +247,10 @@ impl Drive<'_> {
     }
 }
 
-/// Sleeps when there is time enough before `due` to wake up again.
-fn rest_until(due: u64, now: u64) {
-    let margin = nanoseconds(WAKES_WITHIN);
-    if let Some(rest) = due.checked_sub(now + margin).filter(|rest| *rest > margin) {
-        thread::sleep(Duration::from_nanos(rest));
-    }
+/// Sleeps until `due`, and a little in any case: the far ends receive meanwhile.
+fn rest_until(due: u64) {
+    let rest = due.saturating_sub(monotonic());
+    thread::sleep(Duration::from_nanos(rest).max(REST));
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -276,8 +278,8 @@ const STRAGGLERS_EVERY: Duration = Duration::from_millis(1);
 /// How often the distance between the two clocks is measured.
 const CLOCKS_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a sleeping thread may take to wake up; less than twice this is not slept.
-const WAKES_WITHIN: Duration = Duration::from_micros(150);
+/// The least rest after a turn, should the generator be late.
+const REST: Duration = Duration::from_micros(5);
 
 /// Frames of a ring: 40 ms at 400,000 packets a second, in 32 MiB.
 const SLOTS: usize = 16_384;

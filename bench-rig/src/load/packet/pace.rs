@@ -83,9 +83,10 @@ impl Pace {
         Some(Turn { due, lane })
     }
 
+    /// On the first tick that is not before its place in the row.
     #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 bursts")]
     fn due(&self, burst: u64) -> u64 {
-        self.began + whole(burst as f64 * self.distance)
+        self.began + whole(burst as f64 * self.distance).next_multiple_of(TICK)
     }
 }
 
@@ -97,6 +98,10 @@ impl Pace {
 const fn whole(number: f64) -> u64 {
     number as u64
 }
+
+/// Nanoseconds between the instants at which something is due: what network cards that moderate their
+/// interrupts wait for more.
+pub(super) const TICK: u64 = 50_000;
 
 /// Most packets of a run: each takes a bit of memory, to know those that came again.
 const PACKETS_MAX: f64 = 4e9;
@@ -125,6 +130,16 @@ mod tests {
         assert_eq!(turns(&mut pace, u64::MAX).len(), 3_997);
         assert_eq!(pace.next_due(), None);
         assert_eq!(pace.end(), 1_000_001_000);
+    }
+
+    #[test]
+    fn what_is_due_within_a_tick_is_due_at_its_end() {
+        let mut pace = Pace::new(7, 100_000.0, 1, Duration::from_secs(1), 9).unwrap();
+        let dues: Vec<u64> = turns(&mut pace, 100_007)
+            .iter()
+            .map(|turn| turn.due)
+            .collect();
+        assert_eq!(dues, [vec![7], vec![50_007; 5], vec![100_007; 5]].concat());
     }
 
     #[test]

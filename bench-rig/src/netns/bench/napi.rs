@@ -7,8 +7,10 @@
 //!
 //! The relay's threads are common ones, as the kernel makes them: they and the relay's own share the
 //! core in slices of a few milliseconds at most, and what a full ring of 256 frames loses meanwhile is
-//! the relay's loss, as with a network card. The far ends' threads are real-time ones, and take the
-//! core from the generator whenever a packet comes: a far end's loss would be the rig's own.
+//! the relay's loss, as with a network card. The far ends' threads are of the batch class, which takes
+//! the core from nobody: were the generator interrupted for them, the relay's core would have to send
+//! the interrupt, for what in a virtual machine is the price of several packets. The generator rests
+//! after each turn, and they work meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,7 +43,7 @@ impl Napi {
         for (thread, core) in self.placed()? {
             pin(Some(thread.pid), core)?;
             if core == GENERATOR_CORE {
-                put_first(&thread)?;
+                never_interrupt(&thread)?;
             }
         }
         Ok(())
@@ -91,8 +93,8 @@ impl Napi {
 }
 
 /// Has a thread run whenever it has something to do.
-fn put_first(thread: &Thread) -> Result<(), NetnsError> {
-    let args = ["--fifo", "--pid", "1", &thread.pid.to_string()];
+fn never_interrupt(thread: &Thread) -> Result<(), NetnsError> {
+    let args = ["--batch", "--pid", "0", &thread.pid.to_string()];
     let output = Command::new("chrt")
         .args(args)
         .output()
