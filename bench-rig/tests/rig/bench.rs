@@ -22,7 +22,7 @@ fn a_short_run_measures_turnpike_and_keeps_its_figures() {
     assert!(output.status.success(), "{said}");
     let report = report(folder.path());
     assert!(report.complete);
-    let figure = only_row(&report).own().expect("a figure");
+    let figure = only_row(&report).own().unwrap();
     assert!(figure.estimate.value > 0.0, "{report:?}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("CPU a relayed packet"), "{printed}");
