@@ -271,9 +271,11 @@ impl Playing<'_> {
         let wire = Wire::of_clients(self.hosts);
         let running = self.act.running();
         let running = running.ok_or_else(|| Fault::Failed("is no relay".to_owned()))?;
-        churn(&wire, &crowd(running, &CALLS, warm_up), self.effort.warm_up)?;
+        let few = crowd(running, &CALLS, warm_up);
+        churn(&wire, &few, 0, self.effort.warm_up)?;
         let meter = Meter::start(self.hosts, &self.act.pids())?;
-        let churned = churn(&wire, &crowd(running, &CALLS, clients), self.effort.trial)?;
+        let many = crowd(running, &CALLS, clients);
+        let churned = churn(&wire, &many, AFTER_WARM_UP, self.effort.trial)?;
         self.act.check()?;
         let cost = meter.stop()?;
         Ok(Churned {
@@ -374,6 +376,9 @@ const ATTEMPTS: u32 = 5;
 
 /// A rate that every relay can do, packets a second.
 const GENTLE: f64 = 10_000.0;
+
+/// Addresses that no churn of a warm-up comes to.
+const AFTER_WARM_UP: u32 = 1_000_000;
 
 const PROBE: Duration = Duration::from_millis(250);
 const PROBE_FROM: f64 = 20_000.0;

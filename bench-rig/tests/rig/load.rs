@@ -85,6 +85,7 @@ fn churn_counts_whole_cycles_and_leaves_nothing_behind() {
     let churned = churn(
         &Wire::of_clients(&hosts),
         &crowd,
+        0,
         Duration::from_millis(500),
     )
     .unwrap();
@@ -111,6 +112,7 @@ fn churn_on_a_relay_that_refuses_counts_failures_and_no_cycles() {
     let churned = churn(
         &Wire::of_clients(&hosts),
         &crowd,
+        0,
         Duration::from_millis(300),
     )
     .unwrap();

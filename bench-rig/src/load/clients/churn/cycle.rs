@@ -7,6 +7,7 @@ use turnpike_stun::{Class, ErrorCode, Message, MessageBuilder, Method, Transacti
 use turnpike_turn::attribute::{
     ChannelNumberAttribute, Lifetime, RequestedAddressFamily, RequestedTransport, XorPeerAddress,
 };
+use turnpike_turn::client::Credential;
 use turnpike_types::{AddressFamily, ChannelNumber};
 
 use super::super::super::LoadError;
@@ -80,6 +81,10 @@ pub(super) struct Cycle {
     peer: SocketAddr,
     family: AddressFamily,
     credential: ClientCredential,
+    user: Credential,
+    /// Of the address of the next cycle, and how far on the one after it is.
+    next_address: u32,
+    clients: u32,
     /// The first answer after a challenge says whether the credential stands.
     is_unverified: bool,
     step: Step,
@@ -95,7 +100,8 @@ pub(super) struct Cycle {
 }
 
 impl Cycle {
-    pub(super) fn new(crowd: &Crowd, number: u32) -> Result<Self, LoadError> {
+    /// Client `number` of the crowd; addresses are counted from `first` on.
+    pub(super) fn new(crowd: &Crowd, first: u32, number: u32) -> Result<Self, LoadError> {
         let place = usize::try_from(number).unwrap_or(0);
         let (Some(server), Some(user)) =
             (turn(&crowd.servers, place), turn(&crowd.credentials, place))
@@ -107,11 +113,14 @@ impl Cycle {
         let credential = ClientCredential::new(&user.username, &user.password)
             .map_err(|error| LoadError::Unfit(error.to_string()))?;
         Ok(Self {
-            address: address::of(CLIENTS, AddressFamily::of(&server.ip()), number),
+            address: address::NOWHERE,
             server: *server,
             peer: address::of(PEERS, crowd.relayed, number),
             family: crowd.relayed,
             credential,
+            user: user.clone(),
+            next_address: first.saturating_add(number),
+            clients: crowd.count,
             is_unverified: true,
             step: Step::Allocate,
             requests: 0,
@@ -125,21 +134,38 @@ impl Cycle {
     }
 
     /// Starts the first cycle.
-    pub(super) const fn begin(&mut self, now: u64) {
+    pub(super) fn begin(&mut self, now: u64) {
+        self.start(now);
+    }
+
+    /// Starts a cycle, from an address that had none: a relay may remember one for a while after
+    /// its allocation ended.
+    fn start(&mut self, now: u64) {
+        let family = AddressFamily::of(&self.server.ip());
+        self.address = address::of(CLIENTS, family, self.next_address);
+        self.next_address = self.next_address.saturating_add(self.clients);
+        // It was made of the same words before, so it can be made again.
+        if let Ok(untold) = ClientCredential::new(&self.user.username, &self.user.password) {
+            self.credential = untold;
+        }
+        self.is_unverified = true;
         self.at(Step::Allocate, now);
     }
 
     /// Goes to the next step; after the last, to a new cycle unless `end` has come.
-    pub(super) const fn go_on(&mut self, now: u64, end: u64) {
-        if matches!(self.step, Step::Refresh) {
-            self.has_failed = false;
-            self.is_over = now >= end;
+    pub(super) fn go_on(&mut self, now: u64, end: u64) {
+        match self.step {
+            Step::Refresh => {
+                self.has_failed = false;
+                self.is_over = now >= end;
+                self.start(now);
+            }
+            step => self.at(step.next(), now),
         }
-        self.at(self.step.next(), now);
     }
 
     /// Ends this cycle: whatever the relay may hold is let go of first.
-    pub(super) const fn fail(&mut self, now: u64, end: u64) {
+    pub(super) fn fail(&mut self, now: u64, end: u64) {
         if matches!(self.step, Step::Refresh) {
             self.go_on(now, end);
         } else {

@@ -1,8 +1,8 @@
 //! Churn: clients that allocate, bind and let go again, as fast as the relay answers.
 //!
 //! Each client of the crowd is in one cycle at a time: Allocate, CreatePermission, ChannelBind,
-//! Refresh with lifetime 0. It answers a challenge once and uses the nonce again, as long as the relay
-//! takes it. This is not the engine's client: requests are built anew for each step and answers are
+//! Refresh with lifetime 0. Each cycle comes from an address of its own and answers a challenge first, as
+//! a client does that calls anew. This is not the engine's client: requests are built anew for each step and answers are
 //! matched by address and transaction ID, so that the generator costs less than any relay.
 //!
 //! Bounded: a client has one request out, which is sent [`cycle::TRIES`] times at most.
@@ -72,19 +72,26 @@ impl Churn {
 }
 
 /// Has all clients of the crowd go through cycles for `duration`; of the crowd, `peers` and
-/// `channels` do not matter.
+/// `channels` do not matter. Addresses are counted from `first` on, one a cycle: two times of churn of
+/// one relay must not have the same.
 ///
 /// # Errors
 /// When the generator fails. A relay that refuses or is silent is no error.
-pub fn churn(wire: &Wire<'_>, crowd: &Crowd, duration: Duration) -> Result<Churn, LoadError> {
+pub fn churn(
+    wire: &Wire<'_>,
+    crowd: &Crowd,
+    first: u32,
+    duration: Duration,
+) -> Result<Churn, LoadError> {
     let cycles: Result<Vec<Cycle>, LoadError> = (0..crowd.count)
-        .map(|number| Cycle::new(crowd, number))
+        .map(|number| Cycle::new(crowd, first, number))
         .collect();
     let mut churning = Churning {
         cycles: cycles?,
         link: wire.link,
         sender: Sender::new(wire)?,
         ring: Ring::new(wire, Wanted::Responses, SLOTS)?,
+        first,
         end: 0,
         churn: Churn {
             wall: duration,
@@ -112,6 +119,8 @@ struct Churning {
     link: Link,
     sender: Sender,
     ring: Ring,
+    /// The number of the first address.
+    first: u32,
     /// When no new cycle begins any more.
     end: u64,
     churn: Churn,
@@ -149,6 +158,7 @@ impl Churning {
             link,
             sender,
             ring,
+            first,
             end,
             churn,
         } = self;
@@ -157,7 +167,9 @@ impl Churning {
             let Some((to, message)) = read(received.frame) else {
                 return;
             };
-            let place = address::number(to).and_then(|number| usize::try_from(number).ok());
+            let since = address::number(to).and_then(|number| number.checked_sub(*first));
+            let place =
+                since.and_then(|since| usize::try_from(since).ok()?.checked_rem(cycles.len()));
             let Some(cycle) = place.and_then(|place| cycles.get_mut(place)) else {
                 return;
             };
