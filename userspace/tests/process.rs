@@ -4,6 +4,8 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, UdpSocket};
@@ -18,22 +20,14 @@ use turnpike::probe::{CallError, Caller};
 use turnpike_turn::client::Failure;
 use turnpike_types::{AddressFamily, ServerAddr};
 
+use support::{ONE_FAMILY, USER};
+
 const PATIENCE: Duration = Duration::from_secs(10);
-const USER: (&str, &str) = ("alice", "password");
-const CONFIG: &str = r#"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[auth]
-users = { alice = "password" }
-"#;
 
 #[test]
 fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut relay = Running::start("stop", CONFIG, None);
+        let mut relay = Running::start("stop", ONE_FAMILY, None);
         assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
         let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
         caller.unwrap().close().unwrap();
@@ -46,7 +40,7 @@ fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
 
 #[test]
 fn first_signal_waits_for_the_last_allocation_and_ends_with_it() {
-    let mut relay = Running::start("drain", CONFIG, None);
+    let mut relay = Running::start("drain", ONE_FAMILY, None);
     let mut caller =
         Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     relay.signal(Signal::SIGTERM);
@@ -63,7 +57,7 @@ fn first_signal_waits_for_the_last_allocation_and_ends_with_it() {
 #[test]
 fn allocations_that_a_failed_proof_leaves_do_not_hold_up_the_end() {
     // Room for one allocation: the second of the proof is refused.
-    let config = format!("{CONFIG}[limits]\nallocations = 1\n[runtime]\nshards = 1\n");
+    let config = format!("{ONE_FAMILY}[limits]\nallocations = 1\n[runtime]\nshards = 1\n");
     let mut relay = Running::start("leftover", &config, None);
     assert!(relay.banner.contains("self-test FAIL"), "{}", relay.banner);
     let (status, rest) = relay.stop(Signal::SIGINT);
@@ -73,7 +67,7 @@ fn allocations_that_a_failed_proof_leaves_do_not_hold_up_the_end() {
 
 #[test]
 fn second_signal_ends_what_the_first_waits_for() {
-    let mut relay = Running::start("twice", CONFIG, None);
+    let mut relay = Running::start("twice", ONE_FAMILY, None);
     let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     relay.signal(Signal::SIGTERM);
     let said = relay.line();
@@ -86,7 +80,7 @@ fn second_signal_ends_what_the_first_waits_for() {
 
 #[test]
 fn sighup_stops_nothing() {
-    let mut relay = Running::start("hup", CONFIG, None);
+    let mut relay = Running::start("hup", ONE_FAMILY, None);
     relay.signal(Signal::SIGHUP);
     let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     caller.close().unwrap();
@@ -99,7 +93,7 @@ fn sighup_stops_nothing() {
 fn configured_credentials_are_printed_nowhere() {
     let mut relay = Running::start(
         "secrets",
-        &CONFIG.replace("password", "hunter2hunter2"),
+        &ONE_FAMILY.replace("password", "hunter2hunter2"),
         None,
     );
     let banner = std::mem::take(&mut relay.banner);
@@ -113,7 +107,7 @@ fn configured_credentials_are_printed_nowhere() {
 #[test]
 fn descriptor_exhaustion_is_answered_with_508_and_recovers() {
     const DESCRIPTORS: u32 = 40;
-    let mut relay = Running::start("descriptors", CONFIG, Some(DESCRIPTORS));
+    let mut relay = Running::start("descriptors", ONE_FAMILY, Some(DESCRIPTORS));
     wait_until("the self-test's sockets are closed", || {
         relay.relay_sockets() == 0
     });
@@ -150,7 +144,7 @@ fn log_that_nobody_reads_stalls_no_call() {
     const CALLS: usize = 100;
     let (mut unread, stderr) = std::io::pipe().unwrap();
     fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap();
-    let mut relay = Running::start_logging_to(stderr.into(), "unread", CONFIG, None);
+    let mut relay = Running::start_logging_to(stderr.into(), "unread", ONE_FAMILY, None);
     for _ in 0..CALLS {
         let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
         caller.unwrap().close().unwrap();
@@ -174,7 +168,7 @@ fn port_in_use_names_what_to_do() {
     let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
     let taken = (21_000..22_000).find_map(free).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let file = config_file("in-use", &CONFIG.replace("127.0.0.1:0", &address));
+    let file = config_file("in-use", &ONE_FAMILY.replace("127.0.0.1:0", &address));
     let output = turnpike(&["run", "--config", file.0.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -187,7 +181,7 @@ fn port_in_use_names_what_to_do() {
 
 #[test]
 fn check_says_good_or_shows_the_mistake() {
-    let good = config_file("good", CONFIG);
+    let good = config_file("good", ONE_FAMILY);
     let output = turnpike(&["check", good.0.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains(": good"));

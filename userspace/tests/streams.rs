@@ -5,6 +5,7 @@
 )]
 
 mod stream_support;
+mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
