@@ -19,7 +19,7 @@ use turnpike::clock;
 use turnpike::config::{LimitsConfig, ListenConfig};
 use turnpike::entropy::SystemEntropy;
 use turnpike::relay::{Options, Relay};
-use turnpike::shard::owner_of;
+use turnpike::shard::{Snapshot, owner_of};
 use turnpike_turn::attribute::ReservationToken;
 use turnpike_turn::client::{
     self, Client, Event, Output, Port, Received, SEND_OVERHEAD_MAX, TRANSMIT_MAX,
@@ -142,6 +142,11 @@ impl Stage {
 
     pub fn allocate(&self, transport: Transport) -> Caller {
         Caller::start(self.stream(transport), transport, self.server(transport))
+    }
+
+    /// Waits for numbers.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+        wait_until(what, || is_so(&self.relay.fresh_snapshot()));
     }
 
     /// A client with a channel to a peer.
@@ -415,4 +420,12 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits for the end, be it orderly or not.
+pub fn assert_closed(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = stream.read_to_end(&mut Vec::new());
+    let is_late = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_late, "the connection stays open");
 }
