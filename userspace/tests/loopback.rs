@@ -57,6 +57,33 @@ fn relayed_address_is_reachable_from_another_allocation() {
 }
 
 #[test]
+fn wildcard_listener_answers_from_the_address_that_was_asked() {
+    // Free on one address, and of the range that relays and other tests leave alone.
+    let is_free = |port: &u16| UdpSocket::bind(("0.0.0.0", *port)).is_ok();
+    let port = (19_000..20_000).find(is_free).unwrap();
+    let relay = relay(
+        &BOTH_FAMILIES
+            .replace("127.0.0.1:0", &format!("0.0.0.0:{port}"))
+            .replace("[::1]:0", &format!("[::]:{port}")),
+    );
+    let listeners = relay.listeners();
+    assert!(listeners.iter().all(|server| server.0.port() == port));
+    for ip in ["127.0.0.1", "::1"] {
+        let ip: IpAddr = ip.parse().unwrap();
+        assert!(listeners.iter().any(|server| server.0.ip() == ip));
+    }
+    for server in listeners {
+        let client = UdpSocket::bind((server.0.ip(), 0)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+        request.resize(20, 7);
+        client.send_to(&request, server.0).unwrap();
+        let (_, source) = client.recv_from(&mut [0; 512]).unwrap();
+        assert_eq!(source, server.0);
+    }
+}
+
+#[test]
 fn datagram_longer_than_the_lane_carries_is_dropped_as_oversize() {
     let relay = relay(BOTH_FAMILIES);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();

@@ -9,7 +9,9 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -180,6 +182,33 @@ fn port_in_use_names_what_to_do() {
 }
 
 #[test]
+fn user_without_rights_runs_it_and_every_shard_has_a_core_to_itself() {
+    const NOBODY: u32 = 65_534;
+    // Where nobody may read it, unlike perhaps the folder it was built in.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("turnpike");
+    fs::copy(env!("CARGO_BIN_EXE_turnpike"), &program).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = config_file("nobody", ONE_FAMILY);
+    let mut command = Command::new(&program);
+    command.args(["run", "--config"]).arg(&file.0);
+    if nix::unistd::geteuid().is_root() {
+        // Takes the other groups away, too.
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut relay = Running::of(command.stderr(Stdio::null()), file);
+    assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
+    assert_eq!(relay.of_status("CapEff"), "0000000000000000");
+    let mut cores = relay.cores_of_shards();
+    let shards = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(cores.len(), shards, "{cores:?}");
+    assert!(cores.iter().all(|core| core.parse::<u16>().is_ok()));
+    cores.dedup();
+    assert_eq!(cores.len(), shards, "{cores:?}");
+    assert_eq!(relay.stop(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
 fn check_says_good_or_shows_the_mistake() {
     let good = config_file("good", ONE_FAMILY);
     let output = turnpike(&["check", good.0.to_str().unwrap()]);
@@ -217,6 +246,14 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// What `/proc` says of a process or thread under a name.
+fn status_of(folder: &Path, name: &str) -> String {
+    let status = fs::read_to_string(folder.join("status")).unwrap();
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(its, _)| *its == name);
+    found.unwrap().1.trim().to_owned()
+}
+
 struct TemporaryFile(PathBuf);
 
 impl Drop for TemporaryFile {
@@ -245,15 +282,18 @@ impl Running {
     fn start_logging_to(stderr: Stdio, name: &str, config: &str, descriptors: Option<u32>) -> Self {
         let file = config_file(name, config);
         let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")])
             .arg(env!("CARGO_BIN_EXE_turnpike"))
             .arg(&file.0)
-            .stdout(Stdio::piped())
             .env("TURNPIKE_LOG", "debug")
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+            .stderr(stderr);
+        Self::of(&mut command, file)
+    }
+
+    fn of(command: &mut Command, file: TemporaryFile) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
         while !banner.contains("self-test") {
@@ -278,6 +318,23 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// What `/proc` says of the process under a name.
+    fn of_status(&self, name: &str) -> String {
+        status_of(&PathBuf::from(format!("/proc/{}", self.child.id())), name)
+    }
+
+    /// The cores that each shard's thread may run on, in order.
+    fn cores_of_shards(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let shards = tasks.filter(|task| status_of(task, "Name").starts_with("shard-"));
+        let mut cores: Vec<String> = shards
+            .map(|shard| status_of(&shard, "Cpus_allowed_list"))
+            .collect();
+        cores.sort();
+        cores
     }
 
     /// The next line that is not empty.

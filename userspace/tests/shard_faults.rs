@@ -16,8 +16,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use turnpike::config::Config;
-use turnpike::host::Host;
 use turnpike::relay::{Options, Plan, Relay, StartError};
 
 use support::{ONE_FAMILY, options, plan};

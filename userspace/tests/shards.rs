@@ -13,11 +13,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use turnpike::config::Config;
 use turnpike::credentials::CredentialChange;
-use turnpike::host::Host;
 use turnpike::probe::{CallError, Caller};
-use turnpike::relay::{Options, Plan, Relay};
+use turnpike::relay::{Options, Relay};
 use turnpike::shard::owner_of;
 use turnpike_turn::client::{self, Credential, Failure, Families, Port};
 use turnpike_turn::server::UserKeys;
