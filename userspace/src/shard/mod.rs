@@ -7,6 +7,7 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
+mod complaints;
 mod connection;
 mod gather;
 mod hop;
@@ -39,19 +40,20 @@ use turnpike_types::{
 use crate::clock;
 use crate::entropy::SystemEntropy;
 use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingError, Via};
+use complaints::{Complaints, Trouble};
 use hop::Hop;
 use orders::Allowance;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
-use streams::Streams;
+use streams::{NewStream, Streams};
 
 pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
 pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
 pub use outputs::CLIENTS_TARGET;
 pub use owner::owner_of;
-pub use streams::{NewStream, Places, StreamLimits};
+pub use streams::{Places, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn, datagrams of runs and messages cut out of streams counted too; more wait
@@ -136,7 +138,7 @@ pub struct Shard {
     /// Whether something happened since.
     unpublished: bool,
     kept: Timestamp,
-    complained: Option<Timestamp>,
+    complaints: Complaints,
     noted: Noted,
     /// Out of [`COMPLETIONS_MAX`].
     done: usize,
@@ -202,7 +204,7 @@ impl Shard {
             published: now,
             unpublished: false,
             kept: now,
-            complained: None,
+            complaints: Complaints::default(),
             noted: Noted::default(),
             done: 0,
             allowance: Allowance::default(),
@@ -323,7 +325,7 @@ impl Shard {
                 if matches!(error, Errno::ENOBUFS | Errno::ECANCELED) {
                     self.lane.sockets.receive_ended(token);
                 } else {
-                    self.complain(&format!("a receive failed: {error}"));
+                    self.complain(Trouble::Receive, &format!("a receive failed: {error}"));
                     self.lane.sockets.receive_failed(token);
                 }
             }
