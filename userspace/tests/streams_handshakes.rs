@@ -35,7 +35,8 @@ fn handshake_that_does_not_end_is_cut_off() {
 
 #[test]
 fn handshake_gives_way_to_a_newer_one_when_there_are_too_many() {
-    let stage = Stage::with_limits(|limits| limits.connections = Some(100));
+    // The oldest of one shard.
+    let stage = Stage::with_shards(1, |limits| limits.connections = Some(100));
     let silent: Vec<_> = (0..16).map(|_| stage.connect(Tls)).collect();
     stage.until("all are in", |now| now.live_connections() == 16);
     drop(stage.allocate(Tls));

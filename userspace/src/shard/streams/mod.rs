@@ -475,7 +475,9 @@ impl Streams {
         self.crowd.leave(connection);
         self.counters.close(five_tuple.transport, reason);
         match reason {
-            ConnectionEnd::SlowReader | ConnectionEnd::HandshakeTimeout => connection.abort(),
+            ConnectionEnd::SlowReader | ConnectionEnd::HandshakeTimeout | ConnectionEnd::Crowd => {
+                connection.abort()
+            }
             _ => connection.end(),
         }
         self.disconnected.push(five_tuple);
