@@ -17,6 +17,7 @@ mod open;
 mod orders;
 mod outputs;
 mod owner;
+mod pace;
 mod publish;
 mod socket_lane;
 mod sockets;
@@ -43,6 +44,7 @@ use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingEr
 use complaints::{Complaints, Trouble};
 use hop::Hop;
 use orders::Allowance;
+use pace::Pace;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
@@ -142,6 +144,9 @@ pub struct Shard {
     noted: Noted,
     /// Out of [`COMPLETIONS_MAX`].
     done: usize,
+    /// Receives of datagrams in this turn.
+    received: usize,
+    pace: Pace,
     allowance: Allowance,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
@@ -207,6 +212,8 @@ impl Shard {
             complaints: Complaints::default(),
             noted: Noted::default(),
             done: 0,
+            received: 0,
+            pace: Pace::default(),
             allowance: Allowance::default(),
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
@@ -244,9 +251,11 @@ impl Shard {
         }
         self.lane.settle();
         self.streams.settle(self.now, &mut self.lane.ring);
-        self.lane.ring.submit_and_wait(Some(self.patience()))?;
-        self.now = clock::now();
+        let (patience, gather) = (self.patience(), self.pace.gather());
+        self.lane.ring.submit_and_wait(patience, gather)?;
+        let last = std::mem::replace(&mut self.now, clock::now());
         self.noted.turns += 1;
+        self.received = 0;
         self.done = 0;
         while self.done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
@@ -256,6 +265,7 @@ impl Shard {
             self.handle(completion);
             self.done += 1 + self.streams.take_messages();
         }
+        self.pace.note(self.now.since(last), self.received);
         self.serve_crowd();
         if self
             .server
@@ -309,6 +319,7 @@ impl Shard {
                 filled,
                 armed,
             } => {
+                self.received += 1;
                 let role = self.lane.sockets.role(token);
                 if !armed {
                     self.lane.sockets.receive_ended(token);
