@@ -5,6 +5,8 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
@@ -16,20 +18,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use support::{ONE_FAMILY, run};
+
 const PATIENCE: Duration = Duration::from_secs(10);
-const CONFIG: &str = r#"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[auth]
-users = { alice = "password" }
-"#;
 
 #[test]
 fn banner_that_nobody_reads_ends_nothing_and_fails_nothing() {
-    let (_folder, file) = configured(CONFIG);
+    let (_folder, file) = configured(ONE_FAMILY);
     let (reader, stdout) = std::io::pipe().unwrap();
     let mut child = run(&["--config", file.to_str().unwrap()])
         .stdout(stdout)
@@ -46,7 +41,7 @@ fn banner_that_nobody_reads_ends_nothing_and_fails_nothing() {
 
 #[test]
 fn quiet_relay_prints_nothing_but_its_log() {
-    let (_folder, file) = configured(CONFIG);
+    let (_folder, file) = configured(ONE_FAMILY);
     let mut child = run(&["--quiet", "--config", file.to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -62,7 +57,7 @@ fn quiet_relay_prints_nothing_but_its_log() {
 
 #[test]
 fn too_few_descriptors_for_the_allocations_are_said_at_the_start() {
-    let config = format!("{CONFIG}[limits]\nallocations = 5_000\n");
+    let config = format!("{ONE_FAMILY}[limits]\nallocations = 5_000\n");
     let (_folder, file) = configured(&config);
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -n 200; exec \"$0\" run --config \"$1\""])
@@ -99,12 +94,6 @@ fn broken_database_in_the_state_folder_costs_its_users_and_no_start() {
     assert!(log.contains("starting without the user database"), "{log}");
     let banner = String::from_utf8(output.stdout).unwrap();
     assert!(banner.contains("  user       turnpike"), "{banner}");
-}
-
-fn run(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike"));
-    command.arg("run").args(arguments);
-    command
 }
 
 /// A configuration file in a folder of its own, which goes with the test.

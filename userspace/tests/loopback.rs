@@ -4,41 +4,27 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use turnpike::config::Config;
-use turnpike::host::Host;
 use turnpike::probe::{CallError, Caller};
-use turnpike::relay::{Options, Plan, Relay};
+use turnpike::relay::{Options, Relay};
 use turnpike::uring::RingConfig;
 use turnpike_turn::client::Failure;
 use turnpike_types::{AddressFamily, DropReason, PeerAddr, ServerAddr};
 
 use AddressFamily::{Ipv4, Ipv6};
 
-const USER: (&str, &str) = ("alice", "password");
+use support::{BOTH_FAMILIES, USER, options, plan};
+
 const PATIENCE: Duration = Duration::from_secs(5);
-const CONFIG: &str = r#"
-realm = "example.org"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[[listen]]
-transport = "udp"
-address = "[::1]:0"
-[relay]
-addresses = ["127.0.0.1", "::1"]
-[auth]
-users = { alice = "password" }
-[peers]
-allow = ["127.0.0.0/8", "::1"]
-"#;
 
 #[test]
 fn indications_and_channels_relay_both_ways_in_both_families_and_across() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     for (listening, relayed) in [(Ipv4, Ipv4), (Ipv6, Ipv6), (Ipv4, Ipv6), (Ipv6, Ipv4)] {
         let mut caller = allocate(&relay, listening, relayed).unwrap();
         let peer = Peer::new(relayed);
@@ -58,7 +44,7 @@ fn indications_and_channels_relay_both_ways_in_both_families_and_across() {
 
 #[test]
 fn relayed_address_is_reachable_from_another_allocation() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut one = allocate(&relay, Ipv4, Ipv4).unwrap();
     let mut other = allocate(&relay, Ipv6, Ipv4).unwrap();
     let (one_at, other_at) = (peer_of(&one), peer_of(&other));
@@ -71,8 +57,35 @@ fn relayed_address_is_reachable_from_another_allocation() {
 }
 
 #[test]
+fn wildcard_listener_answers_from_the_address_that_was_asked() {
+    // Free on one address, and of the range that relays and other tests leave alone.
+    let is_free = |port: &u16| UdpSocket::bind(("0.0.0.0", *port)).is_ok();
+    let port = (19_000..20_000).find(is_free).unwrap();
+    let relay = relay(
+        &BOTH_FAMILIES
+            .replace("127.0.0.1:0", &format!("0.0.0.0:{port}"))
+            .replace("[::1]:0", &format!("[::]:{port}")),
+    );
+    let listeners = relay.listeners();
+    assert!(listeners.iter().all(|server| server.0.port() == port));
+    for ip in ["127.0.0.1", "::1"] {
+        let ip: IpAddr = ip.parse().unwrap();
+        assert!(listeners.iter().any(|server| server.0.ip() == ip));
+    }
+    for server in listeners {
+        let client = UdpSocket::bind((server.0.ip(), 0)).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+        request.resize(20, 7);
+        client.send_to(&request, server.0).unwrap();
+        let (_, source) = client.recv_from(&mut [0; 512]).unwrap();
+        assert_eq!(source, server.0);
+    }
+}
+
+#[test]
 fn datagram_longer_than_the_lane_carries_is_dropped_as_oversize() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peer = Peer::new(Ipv4);
     caller.permit(peer.address().ip()).unwrap();
@@ -89,7 +102,7 @@ fn datagram_longer_than_the_lane_carries_is_dropped_as_oversize() {
 #[test]
 fn run_is_relayed_both_ways_datagram_by_datagram_in_order() {
     const SEGMENTS: [usize; 3] = [40, 172, 1_200];
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let (mut sent, mut expected_bytes) = (0, 0);
     for (family, by_channel) in [(Ipv4, true), (Ipv6, true), (Ipv4, false), (Ipv6, false)] {
         let mut caller = allocate(&relay, family, family).unwrap();
@@ -130,7 +143,7 @@ fn run_is_relayed_both_ways_datagram_by_datagram_in_order() {
 
 #[test]
 fn run_of_mixed_channels_and_requests_keeps_each_flow_in_order() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peers = [Peer::new(Ipv4), Peer::new(Ipv4)];
     for peer in &peers {
@@ -141,7 +154,7 @@ fn run_of_mixed_channels_and_requests_keeps_each_flow_in_order() {
         runs: 2,
         ..RingConfig::default()
     };
-    let sparing = relay_with(CONFIG, few);
+    let sparing = relay_with(BOTH_FAMILIES, few);
     let mut other = allocate(&sparing, Ipv4, Ipv4).unwrap();
     for peer in &peers {
         other.bind_channel(peer.address()).unwrap();
@@ -174,7 +187,7 @@ fn run_longer_than_its_buffer_loses_its_end_and_nothing_else() {
         buffer_bytes: 10_304,
         ..RingConfig::default()
     };
-    let relay = relay_with(CONFIG, ring);
+    let relay = relay_with(BOTH_FAMILIES, ring);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peer = Peer::new(Ipv4);
     caller.bind_channel(peer.address()).unwrap();
@@ -193,7 +206,7 @@ fn run_longer_than_its_buffer_loses_its_end_and_nothing_else() {
 
 #[test]
 fn empty_datagrams_from_a_peer_do_not_disturb_the_runs_around_them() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peer = Peer::new(Ipv4);
     caller.bind_channel(peer.address()).unwrap();
@@ -247,7 +260,7 @@ fn send_run(caller: &mut Caller, to: PeerAddr, payloads: &[Vec<u8>]) {
 fn packet_that_the_kernel_refuses_is_counted_once() {
     // From a loopback address nothing can be sent to another host.
     let elsewhere = PeerAddr("192.0.2.1:9999".parse().unwrap());
-    let relay = relay(&CONFIG.replace("allow = [", "allow = [\"192.0.2.1\", "));
+    let relay = relay(&BOTH_FAMILIES.replace("allow = [", "allow = [\"192.0.2.1\", "));
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     caller.permit(elsewhere.ip()).unwrap();
     caller.send(elsewhere, b"lost").unwrap();
@@ -265,7 +278,7 @@ fn packet_that_the_kernel_refuses_is_counted_once() {
 
 #[test]
 fn peer_without_a_permission_does_not_get_through() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     Peer::new(Ipv4).send(&caller.relayed(Ipv4).unwrap().0, b"uninvited");
     let is_dropped = || relay.snapshot().drops[DropReason::NoPermission as usize] == 1;
@@ -276,7 +289,7 @@ fn peer_without_a_permission_does_not_get_through() {
 fn port_in_use_by_another_program_is_passed_over() {
     const PORTS: &str = "addresses = [\"127.0.0.1\"]\nports = \"20100-20115\"\n";
     const TRIES_MAX: usize = 100;
-    let relay = relay(&CONFIG.replace("addresses = [\"127.0.0.1\", \"::1\"]\n", PORTS));
+    let relay = relay(&BOTH_FAMILIES.replace("addresses = [\"127.0.0.1\", \"::1\"]\n", PORTS));
     let taken = [20_101, 20_106, 20_107, 20_112];
     let _holders = taken.map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap());
     for _ in 0..TRIES_MAX {
@@ -297,7 +310,7 @@ fn port_in_use_by_another_program_is_passed_over() {
 #[test]
 fn relayed_port_is_closed_when_its_allocation_ends_by_request_or_by_expiry() {
     let relay = relay(&format!(
-        "{CONFIG}\n[limits]\nlifetime = \"2s\"\nlifetime_max = \"2s\"\n"
+        "{BOTH_FAMILIES}\n[limits]\nlifetime = \"2s\"\nlifetime_max = \"2s\"\n"
     ));
     let ended = allocate(&relay, Ipv4, Ipv4).unwrap();
     let abandoned = allocate(&relay, Ipv6, Ipv6).unwrap();
@@ -323,7 +336,7 @@ fn relayed_port_is_closed_when_its_allocation_ends_by_request_or_by_expiry() {
 #[test]
 fn all_ports_are_free_again_when_it_has_stopped() {
     for _ in 0..5 {
-        let relay = relay(CONFIG);
+        let relay = relay(BOTH_FAMILIES);
         let caller = allocate(&relay, Ipv4, Ipv6).unwrap();
         let mut addresses: Vec<SocketAddr> = relay.listeners().iter().map(|it| it.0).collect();
         addresses.push(caller.relayed(Ipv6).unwrap().0);
@@ -338,7 +351,7 @@ fn all_ports_are_free_again_when_it_has_stopped() {
 fn flood_of_garbage_costs_a_live_call_nothing() {
     const ROUNDS: usize = 200;
     const BURST: usize = 50;
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peer = Peer::new(Ipv4);
     caller.bind_channel(peer.address()).unwrap();
@@ -377,7 +390,7 @@ fn burst_beyond_all_buffers_loses_packets_but_no_receive() {
         reply_buffers: 2,
         ..RingConfig::default()
     };
-    let relay = relay_with(CONFIG, ring);
+    let relay = relay_with(BOTH_FAMILIES, ring);
     let mut caller = allocate(&relay, Ipv4, Ipv4).unwrap();
     let peer = Peer::new(Ipv4);
     caller.bind_channel(peer.address()).unwrap();
@@ -398,7 +411,7 @@ fn burst_beyond_all_buffers_loses_packets_but_no_receive() {
 
 #[test]
 fn peer_that_does_not_listen_is_reported_by_icmp_where_the_process_may_hear_it() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     if !relay.hears_icmp() {
         return;
     }
@@ -416,7 +429,7 @@ fn peer_that_does_not_listen_is_reported_by_icmp_where_the_process_may_hear_it()
 
 #[test]
 fn send_with_dont_fragment_reaches_the_peer() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let mut config =
         turnpike_turn::client::Config::new(listener(&relay, Ipv4), turnpike_types::Transport::Udp);
     config.credential = Some(turnpike_turn::client::Credential::new(USER.0, USER.1));
@@ -432,7 +445,7 @@ fn send_with_dont_fragment_reaches_the_peer() {
 
 #[test]
 fn wrong_password_is_unauthenticated() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     let server = listener(&relay, Ipv4);
     let refused = Caller::allocate(server, Some(("alice", "wrong")), Ipv4, PATIENCE);
     assert!(
@@ -443,7 +456,7 @@ fn wrong_password_is_unauthenticated() {
 
 #[test]
 fn removed_user_gets_no_new_allocation() {
-    let relay = relay(CONFIG);
+    let relay = relay(BOTH_FAMILIES);
     allocate(&relay, Ipv4, Ipv4).unwrap();
     assert!(relay.remove_user(USER.0));
     let refused = allocate(&relay, Ipv4, Ipv4);
@@ -457,17 +470,8 @@ fn relay(text: &str) -> Relay {
 }
 
 fn relay_with(text: &str, ring: RingConfig) -> Relay {
-    let config = Config::parse(text).unwrap();
-    let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
-    Relay::start(
-        &plan,
-        &Options {
-            pin: false,
-            ring,
-            ..Options::default()
-        },
-    )
-    .unwrap()
+    let options = Options { ring, ..options() };
+    Relay::start(&plan(text), &options).unwrap()
 }
 
 fn listener(relay: &Relay, family: AddressFamily) -> ServerAddr {

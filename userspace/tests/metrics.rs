@@ -4,34 +4,24 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use turnpike::config::Config;
-use turnpike::host::Host;
 use turnpike::metrics::{self, CONTENT_TYPE, Health, MetricsServer};
 use turnpike::probe::Caller;
-use turnpike::relay::{Options, Plan, Relay};
+use turnpike::relay::Relay;
 use turnpike::shard::Snapshot;
 use turnpike_types::{AddressFamily, PeerAddr, ServerAddr};
 
-const USER: (&str, &str) = ("alice", "password");
+use support::{ONE_FAMILY, USER, options, plan};
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAYLOAD: usize = 200;
-const CONFIG: &str = r#"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[auth]
-users = { alice = "password" }
-[peers]
-allow = ["127.0.0.0/8"]
-"#;
 
 #[test]
 fn numbers_move_while_a_call_lives_and_are_those_of_what_was_sent() {
@@ -297,13 +287,8 @@ fn serve(source: impl Fn() -> Vec<Snapshot> + Send + Sync + 'static) -> MetricsS
 }
 
 fn served_relay() -> (Relay, MetricsServer) {
-    let config = Config::parse(CONFIG).unwrap();
-    let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
-    let options = Options {
-        pin: false,
-        ..Options::default()
-    };
-    let relay = Relay::start(&plan, &options).unwrap();
+    let text = format!("{ONE_FAMILY}[peers]\nallow = [\"127.0.0.0/8\"]\n");
+    let relay = Relay::start(&plan(&text), &options()).unwrap();
     // Its first numbers.
     let _snapshot = relay.fresh_snapshot();
     let numbers = relay.numbers();

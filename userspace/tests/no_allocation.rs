@@ -10,6 +10,7 @@
 )]
 
 mod stream_support;
+mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,31 +19,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use turnpike::config::Config;
-use turnpike::host::Host;
 use turnpike::probe::Caller;
-use turnpike::relay::{Options, Plan, Relay};
+use turnpike::relay::Relay;
 use turnpike_types::{AddressFamily, PeerAddr, Transport};
 
 use stream_support::Stage;
+use support::{ANYBODY, options, plan};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const WARM_UP: usize = 3_000;
 const PACKETS: usize = 20_000;
 const RUNS: usize = 500;
 const RUN_LENGTH: usize = 8;
-const CONFIG: &str = r#"
-anonymous = true
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[peers]
-allow = ["127.0.0.0/8"]
-[limits]
-user_packets_per_second = 100000000
-"#;
 
 struct Counting;
 
@@ -88,16 +76,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn relayed_packet_allocates_nothing() {
     IS_EXEMPT.set(true);
-    let config = Config::parse(CONFIG).unwrap();
-    let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
-    let relay = Relay::start(
-        &plan,
-        &Options {
-            pin: false,
-            ..Options::default()
-        },
-    )
-    .unwrap();
+    let relay = Relay::start(&plan(ANYBODY), &options()).unwrap();
     let channel = Call::new(&relay, true);
     let indication = Call::new(&relay, false);
     for call in [&channel, &indication] {

@@ -4,10 +4,14 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,22 +22,14 @@ use turnpike::probe::{CallError, Caller};
 use turnpike_turn::client::Failure;
 use turnpike_types::{AddressFamily, ServerAddr};
 
+use support::{ONE_FAMILY, USER};
+
 const PATIENCE: Duration = Duration::from_secs(10);
-const USER: (&str, &str) = ("alice", "password");
-const CONFIG: &str = r#"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[auth]
-users = { alice = "password" }
-"#;
 
 #[test]
 fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut relay = Running::start("stop", CONFIG, None);
+        let mut relay = Running::start("stop", ONE_FAMILY, None);
         assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
         let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
         caller.unwrap().close().unwrap();
@@ -46,7 +42,7 @@ fn sigterm_and_sigint_stop_it_with_a_summary_and_status_zero() {
 
 #[test]
 fn first_signal_waits_for_the_last_allocation_and_ends_with_it() {
-    let mut relay = Running::start("drain", CONFIG, None);
+    let mut relay = Running::start("drain", ONE_FAMILY, None);
     let mut caller =
         Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     relay.signal(Signal::SIGTERM);
@@ -63,7 +59,7 @@ fn first_signal_waits_for_the_last_allocation_and_ends_with_it() {
 #[test]
 fn allocations_that_a_failed_proof_leaves_do_not_hold_up_the_end() {
     // Room for one allocation: the second of the proof is refused.
-    let config = format!("{CONFIG}[limits]\nallocations = 1\n[runtime]\nshards = 1\n");
+    let config = format!("{ONE_FAMILY}[limits]\nallocations = 1\n[runtime]\nshards = 1\n");
     let mut relay = Running::start("leftover", &config, None);
     assert!(relay.banner.contains("self-test FAIL"), "{}", relay.banner);
     let (status, rest) = relay.stop(Signal::SIGINT);
@@ -73,7 +69,7 @@ fn allocations_that_a_failed_proof_leaves_do_not_hold_up_the_end() {
 
 #[test]
 fn second_signal_ends_what_the_first_waits_for() {
-    let mut relay = Running::start("twice", CONFIG, None);
+    let mut relay = Running::start("twice", ONE_FAMILY, None);
     let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     relay.signal(Signal::SIGTERM);
     let said = relay.line();
@@ -86,7 +82,7 @@ fn second_signal_ends_what_the_first_waits_for() {
 
 #[test]
 fn sighup_stops_nothing() {
-    let mut relay = Running::start("hup", CONFIG, None);
+    let mut relay = Running::start("hup", ONE_FAMILY, None);
     relay.signal(Signal::SIGHUP);
     let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE).unwrap();
     caller.close().unwrap();
@@ -99,7 +95,7 @@ fn sighup_stops_nothing() {
 fn configured_credentials_are_printed_nowhere() {
     let mut relay = Running::start(
         "secrets",
-        &CONFIG.replace("password", "hunter2hunter2"),
+        &ONE_FAMILY.replace("password", "hunter2hunter2"),
         None,
     );
     let banner = std::mem::take(&mut relay.banner);
@@ -113,7 +109,7 @@ fn configured_credentials_are_printed_nowhere() {
 #[test]
 fn descriptor_exhaustion_is_answered_with_508_and_recovers() {
     const DESCRIPTORS: u32 = 40;
-    let mut relay = Running::start("descriptors", CONFIG, Some(DESCRIPTORS));
+    let mut relay = Running::start("descriptors", ONE_FAMILY, Some(DESCRIPTORS));
     wait_until("the self-test's sockets are closed", || {
         relay.relay_sockets() == 0
     });
@@ -150,7 +146,7 @@ fn log_that_nobody_reads_stalls_no_call() {
     const CALLS: usize = 100;
     let (mut unread, stderr) = std::io::pipe().unwrap();
     fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).unwrap();
-    let mut relay = Running::start_logging_to(stderr.into(), "unread", CONFIG, None);
+    let mut relay = Running::start_logging_to(stderr.into(), "unread", ONE_FAMILY, None);
     for _ in 0..CALLS {
         let caller = Caller::allocate(relay.server, Some(USER), AddressFamily::Ipv4, PATIENCE);
         caller.unwrap().close().unwrap();
@@ -174,7 +170,7 @@ fn port_in_use_names_what_to_do() {
     let free = |port| UdpSocket::bind(("127.0.0.1", port)).ok();
     let taken = (21_000..22_000).find_map(free).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let file = config_file("in-use", &CONFIG.replace("127.0.0.1:0", &address));
+    let file = config_file("in-use", &ONE_FAMILY.replace("127.0.0.1:0", &address));
     let output = turnpike(&["run", "--config", file.0.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -186,8 +182,35 @@ fn port_in_use_names_what_to_do() {
 }
 
 #[test]
+fn user_without_rights_runs_it_and_every_shard_has_a_core_to_itself() {
+    const NOBODY: u32 = 65_534;
+    // Where nobody may read it, unlike perhaps the folder it was built in.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("turnpike");
+    fs::copy(env!("CARGO_BIN_EXE_turnpike"), &program).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = config_file("nobody", ONE_FAMILY);
+    let mut command = Command::new(&program);
+    command.args(["run", "--config"]).arg(&file.0);
+    if nix::unistd::geteuid().is_root() {
+        // Takes the other groups away, too.
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut relay = Running::of(command.stderr(Stdio::null()), file);
+    assert!(relay.banner.contains("self-test PASS"), "{}", relay.banner);
+    assert_eq!(relay.of_status("CapEff"), "0000000000000000");
+    let mut cores = relay.cores_of_shards();
+    let shards = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(cores.len(), shards, "{cores:?}");
+    assert!(cores.iter().all(|core| core.parse::<u16>().is_ok()));
+    cores.dedup();
+    assert_eq!(cores.len(), shards, "{cores:?}");
+    assert_eq!(relay.stop(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
 fn check_says_good_or_shows_the_mistake() {
-    let good = config_file("good", CONFIG);
+    let good = config_file("good", ONE_FAMILY);
     let output = turnpike(&["check", good.0.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains(": good"));
@@ -223,6 +246,14 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// What `/proc` says of a process or thread under a name.
+fn status_of(folder: &Path, name: &str) -> String {
+    let status = fs::read_to_string(folder.join("status")).unwrap();
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(its, _)| *its == name);
+    found.unwrap().1.trim().to_owned()
+}
+
 struct TemporaryFile(PathBuf);
 
 impl Drop for TemporaryFile {
@@ -251,15 +282,18 @@ impl Running {
     fn start_logging_to(stderr: Stdio, name: &str, config: &str, descriptors: Option<u32>) -> Self {
         let file = config_file(name, config);
         let limit = descriptors.map_or(String::new(), |count| format!("ulimit -n {count}; "));
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")])
             .arg(env!("CARGO_BIN_EXE_turnpike"))
             .arg(&file.0)
-            .stdout(Stdio::piped())
             .env("TURNPIKE_LOG", "debug")
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+            .stderr(stderr);
+        Self::of(&mut command, file)
+    }
+
+    fn of(command: &mut Command, file: TemporaryFile) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
         while !banner.contains("self-test") {
@@ -284,6 +318,23 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// What `/proc` says of the process under a name.
+    fn of_status(&self, name: &str) -> String {
+        status_of(&PathBuf::from(format!("/proc/{}", self.child.id())), name)
+    }
+
+    /// The cores that each shard's thread may run on, in order.
+    fn cores_of_shards(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let shards = tasks.filter(|task| status_of(task, "Name").starts_with("shard-"));
+        let mut cores: Vec<String> = shards
+            .map(|shard| status_of(&shard, "Cpus_allowed_list"))
+            .collect();
+        cores.sort();
+        cores
     }
 
     /// The next line that is not empty.

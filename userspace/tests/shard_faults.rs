@@ -7,6 +7,8 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
@@ -14,34 +16,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use turnpike::config::Config;
-use turnpike::host::Host;
 use turnpike::relay::{Options, Plan, Relay, StartError};
 
+use support::{ONE_FAMILY, options, plan};
+
 const PATIENCE: Duration = Duration::from_secs(5);
-const CONFIG: &str = r#"
-realm = "example.org"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[auth]
-users = { alice = "password" }
-"#;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn plan() -> Plan {
-    let config = Config::parse(CONFIG).unwrap();
-    Plan::new(config, &Host::look().unwrap(), 0).unwrap()
-}
-
 fn start(plan: &Plan, shards: u16) -> Result<Relay, StartError> {
     let options = Options {
-        pin: false,
         shards: Some(shards),
-        ..Options::default()
+        ..options()
     };
     Relay::start(plan, &options)
 }
@@ -77,7 +63,7 @@ fn descriptors() -> Vec<(RawFd, String)> {
 #[test]
 fn shard_that_cannot_start_is_named_and_those_before_it_are_gone() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut plan = plan();
+    let mut plan = plan(ONE_FAMILY);
     let bound = UdpSocket::bind("127.0.0.1:0").unwrap();
     plan.listen[0].address = bound.local_addr().unwrap();
     drop(bound);
@@ -110,7 +96,7 @@ fn shard_that_ends_by_itself_is_missed_and_named_at_the_stop() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for victim in [0, 1] {
         let before = descriptors();
-        let relay = start(&plan(), 2).unwrap();
+        let relay = start(&plan(ONE_FAMILY), 2).unwrap();
         assert!(relay.is_running());
         let is_ring = |it: &&(RawFd, String)| it.1.contains("io_uring") && !before.contains(it);
         let all = descriptors();

@@ -6,16 +6,16 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod support;
+
 use std::net::UdpSocket;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use turnpike::config::Config;
 use turnpike::credentials::CredentialChange;
-use turnpike::host::Host;
 use turnpike::probe::{CallError, Caller};
-use turnpike::relay::{Options, Plan, Relay};
+use turnpike::relay::{Options, Relay};
 use turnpike::shard::owner_of;
 use turnpike_turn::client::{self, Credential, Failure, Families, Port};
 use turnpike_turn::server::UserKeys;
@@ -23,37 +23,20 @@ use turnpike_types::{AddressFamily, ClientAddr, PeerAddr, ServerAddr, Transport}
 
 use AddressFamily::{Ipv4, Ipv6};
 
-const ALICE: (&str, &str) = ("alice", "password");
+use support::{BOTH_FAMILIES, USER, plan};
+
 const PATIENCE: Duration = Duration::from_secs(5);
-const CONFIG: &str = r#"
-realm = "example.org"
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[[listen]]
-transport = "udp"
-address = "[::1]:0"
-[relay]
-addresses = ["127.0.0.1", "::1"]
-[auth]
-users = { alice = "password" }
-[peers]
-allow = ["127.0.0.0/8", "::1"]
-"#;
 
 /// A relay of so many shards; with `steer` the kernel finds the owner, without it the shards do.
 fn relay(text: &str, shards: u16, steer: bool) -> Relay {
-    let config = Config::parse(text).unwrap();
-    let plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
-    Relay::start(&plan, &options(shards, steer)).unwrap()
+    Relay::start(&plan(text), &options(shards, steer)).unwrap()
 }
 
 fn options(shards: u16, steer: bool) -> Options {
     Options {
-        pin: false,
         shards: Some(shards),
         steer,
-        ..Options::default()
+        ..support::options()
     }
 }
 
@@ -90,7 +73,7 @@ fn caller_at(relay: &Relay, shard: u16, shards: u16) -> Result<Caller, CallError
 }
 
 fn idle_at(relay: &Relay, shard: u16, shards: u16, port: Port) -> Caller {
-    std::iter::repeat_with(|| client_of(relay, Ipv4, ALICE, port, shards))
+    std::iter::repeat_with(|| client_of(relay, Ipv4, USER, port, shards))
         .take(1_000)
         .find(|(_, owner)| *owner == shard)
         .unwrap()
@@ -146,12 +129,12 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Calls of many clients; returns how many datagrams hopped.
 fn crowd(shards: u16, steer: bool) -> u64 {
     const CALLERS: usize = 12;
-    let relay = relay(CONFIG, shards, steer);
+    let relay = relay(BOTH_FAMILIES, shards, steer);
     for family in [Ipv4, Ipv6] {
         let mut owned = vec![0; usize::from(shards)];
         let mut callers = Vec::new();
         for _ in 0..2 * CALLERS {
-            let (mut caller, owner) = client_of(&relay, family, ALICE, Port::Any, shards);
+            let (mut caller, owner) = client_of(&relay, family, USER, Port::Any, shards);
             caller.wait_for_allocation().unwrap();
             owned[usize::from(owner)] += 1;
             callers.push(caller);
@@ -193,7 +176,7 @@ fn hops_lose_nothing_and_count_nothing_twice_where_the_kernel_does_not_help() {
 fn run_of_a_client_hops_whole_to_the_shard_that_owns_it() {
     const RUN: usize = 50;
     const CLIENTS: usize = 16;
-    let relay = relay(CONFIG, 2, false);
+    let relay = relay(BOTH_FAMILIES, 2, false);
     let (mut hopped, mut stayed) = (0, 0);
     for index in 0..CLIENTS {
         let mut caller = caller_at(&relay, index as u16 % 2, 2).unwrap();
@@ -236,7 +219,7 @@ fn run_of_a_client_hops_whole_to_the_shard_that_owns_it() {
 
 #[test]
 fn one_shard_owns_every_client() {
-    let relay = relay(CONFIG, 1, true);
+    let relay = relay(BOTH_FAMILIES, 1, true);
     let [mut one, mut other] = [(); 2].map(|()| caller_at(&relay, 0, 1).unwrap());
     talk(&mut one, &mut other);
     assert_eq!(relay.stop().unwrap().hopped, 0);
@@ -248,7 +231,7 @@ fn quota_of_a_user_is_exact_though_requests_meet_different_shards_at_once() {
     const CLIENTS: usize = 16;
     const SHARDS: u16 = 3;
     let relay = relay(
-        &format!("{CONFIG}\n[limits]\nallocations_per_user = {MOST}\n"),
+        &format!("{BOTH_FAMILIES}\n[limits]\nallocations_per_user = {MOST}\n"),
         SHARDS,
         true,
     );
@@ -256,7 +239,7 @@ fn quota_of_a_user_is_exact_though_requests_meet_different_shards_at_once() {
         let barrier = Barrier::new(CLIENTS);
         let results: Vec<_> = std::thread::scope(|scope| {
             let ask = || {
-                let (mut caller, _) = client_of(&relay, Ipv4, ALICE, Port::Any, SHARDS);
+                let (mut caller, _) = client_of(&relay, Ipv4, USER, Port::Any, SHARDS);
                 barrier.wait();
                 caller.wait_for_allocation().map(|()| caller)
             };
@@ -281,7 +264,7 @@ fn rate_limit_of_a_user_holds_over_all_shards_together() {
     const RATE: u64 = 200;
     const SENT: u64 = 2 * RATE;
     let limits = format!("[limits]\nuser_packets_per_second = {RATE}\n");
-    let relay = relay(&format!("{CONFIG}\n{limits}"), 2, true);
+    let relay = relay(&format!("{BOTH_FAMILIES}\n{limits}"), 2, true);
     let mut callers = [0, 1].map(|shard| caller_at(&relay, shard, 2).unwrap());
     let listens = peer_on_relay(Ipv4);
     let peer = PeerAddr(listens.local_addr().unwrap());
@@ -318,7 +301,7 @@ fn rate_limit_of_a_user_holds_over_all_shards_together() {
 fn token_is_good_at_every_shard_and_its_five_tuple_comes_home_afterwards() {
     const SHARDS: u16 = 3;
     for steer in [true, false] {
-        let relay = relay(CONFIG, SHARDS, steer);
+        let relay = relay(BOTH_FAMILIES, SHARDS, steer);
         for owner in [1, 2] {
             let mut rtp = idle_at(&relay, 0, SHARDS, Port::EvenWithNext);
             rtp.wait_for_allocation().unwrap();
@@ -368,7 +351,7 @@ fn binding(socket: &UdpSocket) {
 #[test]
 fn token_that_names_no_shard_or_one_that_never_gave_it_is_508() {
     use turnpike_turn::attribute::ReservationToken;
-    let relay = relay(CONFIG, 2, true);
+    let relay = relay(BOTH_FAMILIES, 2, true);
     for token in [[0; 8], [0, 1, 2, 3, 4, 5, 6, 7], [0xFF; 8]] {
         for shard in [0, 1] {
             let mut caller = idle_at(&relay, shard, 2, Port::Reserved(ReservationToken(token)));
@@ -382,7 +365,7 @@ fn token_that_names_no_shard_or_one_that_never_gave_it_is_508() {
 #[test]
 fn change_of_credentials_reaches_every_shard() {
     const BOB: (&str, &str) = ("bob", "his own");
-    let relay = relay(CONFIG, 3, true);
+    let relay = relay(BOTH_FAMILIES, 3, true);
     let asks_at = |shard| {
         let mut clients = std::iter::repeat_with(|| client_of(&relay, Ipv4, BOB, Port::Any, 3));
         let (mut caller, _) = clients.find(|(_, owner)| *owner == shard).unwrap();
@@ -412,7 +395,7 @@ fn change_of_credentials_reaches_every_shard() {
 
 #[test]
 fn draining_relay_refuses_new_allocations_and_serves_the_others_to_their_end() {
-    let relay = relay(CONFIG, 2, true);
+    let relay = relay(BOTH_FAMILIES, 2, true);
     let mut one = caller_at(&relay, 0, 2).unwrap();
     let mut other = caller_at(&relay, 1, 2).unwrap();
     relay.orders().drain();
@@ -430,7 +413,7 @@ fn draining_relay_refuses_new_allocations_and_serves_the_others_to_their_end() {
 #[test]
 fn error_of_the_network_reaches_its_client_once_whichever_shard_that_is_at() {
     for shards in [1, 2, 3] {
-        let relay = relay(CONFIG, shards, true);
+        let relay = relay(BOTH_FAMILIES, shards, true);
         if !relay.hears_icmp() {
             return;
         }
@@ -444,7 +427,7 @@ fn error_of_the_network_reaches_its_client_once_whichever_shard_that_is_at() {
 
 fn hears_of_an_error(relay: &Relay, family: AddressFamily, shard: u16, shards: u16) {
     let mut clients =
-        std::iter::repeat_with(|| client_of(relay, family, ALICE, Port::Any, shards)).take(1_000);
+        std::iter::repeat_with(|| client_of(relay, family, USER, Port::Any, shards)).take(1_000);
     let (mut caller, _) = clients.find(|(_, owner)| *owner == shard).unwrap();
     caller.wait_for_allocation().unwrap();
     let gone = PeerAddr(peer_on_relay(family).local_addr().unwrap());
@@ -461,8 +444,7 @@ fn hears_of_an_error(relay: &Relay, family: AddressFamily, shard: u16, shards: u
 
 #[test]
 fn address_can_be_listened_on_again_with_another_number_of_shards() {
-    let config = Config::parse(CONFIG).unwrap();
-    let mut plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
+    let mut plan = plan(BOTH_FAMILIES);
     let first = Relay::start(&plan, &options(2, true)).unwrap();
     caller_at(&first, 1, 2).unwrap().close().unwrap();
     for (listen, bound) in plan.listen.iter_mut().zip(first.listeners()) {

@@ -5,19 +5,19 @@
 )]
 
 mod stream_support;
+mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use turnpike::shard::{ConnectionEnd, ConnectionRefusal};
 
-use turnpike::shard::Snapshot;
 use turnpike::uring::RingConfig;
 use turnpike_stun::stream::FrameHeader;
 use turnpike_types::DropReason;
 use turnpike_types::Transport::{Tcp, Tls, Udp};
 
-use stream_support::{Caller, PATIENCE, Peer, Stage, Stream, binding_request, wait_until};
+use stream_support::{Caller, PATIENCE, Peer, Stage, Stream, assert_closed, binding_request};
 
 const PAYLOADS: [usize; 6] = [0, 1, 3, 172, 1_400, 9_000];
 
@@ -262,23 +262,6 @@ fn connection_without_an_allocation_is_closed_and_one_with_it_stays() {
 }
 
 #[test]
-fn handshake_that_does_not_end_is_cut_off() {
-    let stage =
-        Stage::with_limits(|limits| limits.handshake_timeout = Some(Duration::from_millis(200)));
-    let silent = stage.connect(Tls);
-    let mut half = stage.connect(Tls);
-    // A record header that promises a ClientHello.
-    half.write_all(&[0x16, 3, 1, 2, 0, 1]).unwrap();
-    let caller = stage.allocate(Tls);
-    assert_closed(silent);
-    assert_closed(half);
-    stage.until("both are counted", |now| {
-        now.closed_connections(ConnectionEnd::HandshakeTimeout) == 2 && now.live_connections() == 1
-    });
-    drop(caller);
-}
-
-#[test]
 fn garbage_closes_the_connection_and_nothing_else() {
     let stage = Stage::new();
     let (mut caller, peer) = stage.call(Tcp);
@@ -439,75 +422,6 @@ fn requests_behind_the_one_that_closes_its_connection_are_not_served() {
 }
 
 #[test]
-fn handshake_gives_way_to_a_newer_one_when_there_are_too_many() {
-    let stage = Stage::with_limits(|limits| limits.connections = Some(100));
-    let silent: Vec<_> = (0..16).map(|_| stage.connect(Tls)).collect();
-    stage.until("all are in", |now| now.live_connections() == 16);
-    drop(stage.allocate(Tls));
-    stage.until("one gave way", |now| {
-        now.closed_connections(ConnectionEnd::HandshakeTimeout) == 1
-    });
-    assert_closed(silent.into_iter().next().unwrap());
-}
-
-#[test]
-fn datagram_does_not_wait_behind_a_crowd_of_handshakes() {
-    const CROWD: usize = 300;
-    let stage =
-        Stage::with_limits(|limits| limits.connections_per_address = Some(2 * CROWD as u32));
-    let mut on_udp = stage.stream(Udp);
-    // Whoever sends may be held up, and the crowd be served meanwhile; not each time.
-    let is_soon = (0..5).any(|_| {
-        let mut crowd: Vec<_> = (0..CROWD)
-            .map(|_| match stage.stream(Tls) {
-                Stream::Tls(stream) => stream,
-                _ => panic!("not TLS"),
-            })
-            .collect();
-        stage.until("all are in", |now| now.live_connections() == CROWD as u64);
-        for stream in &mut crowd {
-            stream.conn.write_tls(&mut stream.sock).unwrap();
-        }
-        on_udp.write(&binding_request(1));
-        assert!(on_udp.read(&mut [0; 512]).unwrap() > 0);
-        let answered = |stream: &TcpStream| {
-            stream.set_nonblocking(true).unwrap();
-            let peeked = stream.peek(&mut [0; 1]);
-            stream.set_nonblocking(false).unwrap();
-            !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-        };
-        let ahead = crowd.iter().filter(|it| answered(&it.sock)).count();
-        // All are served in the end.
-        for stream in &mut crowd {
-            stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream.conn.complete_io(&mut stream.sock).unwrap();
-        }
-        drop(crowd);
-        stage.until("all are gone", |now| now.live_connections() == 0);
-        ahead < CROWD / 2
-    });
-    assert!(is_soon, "the datagram came last");
-}
-
-#[test]
-fn handshake_message_that_is_too_long_is_a_failed_handshake() {
-    let stage = Stage::new();
-    let mut stream = stage.connect(Tls);
-    // A ClientHello of almost 16 MiB, by records of 16 KiB.
-    let mut record = vec![0; 16_384];
-    record[..4].copy_from_slice(&[1, 0xFF, 0xFF, 0xFF]);
-    for _ in 0..5 {
-        let _closed = stream.write_all(&[0x16, 3, 1, 0x40, 0]);
-        let _closed = stream.write_all(&record);
-        record.fill(0);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    stage.until("it is counted", |now| {
-        now.closed_connections(ConnectionEnd::HandshakeFailed) == 1
-    });
-}
-
-#[test]
 fn many_clients_at_once_each_get_their_own() {
     const CLIENTS: usize = 60;
     let stage = Stage::new();
@@ -581,19 +495,5 @@ fn exchange(caller: &mut Caller, peer: &Peer) {
         let (from, bytes) = caller.receive();
         assert_eq!(from, peer.address());
         assert!(bytes == payload, "{len} bytes to the client");
-    }
-}
-
-/// Waits for the end, be it orderly or not.
-fn assert_closed(mut stream: TcpStream) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let end = stream.read_to_end(&mut Vec::new());
-    let is_late = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-    assert!(!is_late, "the connection stays open");
-}
-
-impl Stage {
-    fn until(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
-        wait_until(what, || is_so(&self.relay.fresh_snapshot()));
     }
 }

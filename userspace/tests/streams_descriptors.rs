@@ -6,6 +6,7 @@
 )]
 
 mod stream_support;
+mod support;
 
 use std::fs::File;
 use std::net::TcpStream;

@@ -8,6 +8,7 @@
 )]
 
 mod stream_support;
+mod support;
 
 use std::io::Read;
 use std::time::Duration;

@@ -89,7 +89,6 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let relay = Relay::start(&plan, &options)?;
     // The shards have theirs; millions of users are not kept once more.
     plan.stored = database::StoredCredentials::default();
-    let database = source.map(|source| follow(source, &relay)).transpose()?;
     let health = Arc::new(Health::new(log.lost()));
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
@@ -102,6 +101,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let baseline = relay.fresh_snapshot();
     banner::print_proof(&mut out, &proofs)?;
     out.flush()?;
+    // Behind the last `?` that ends a start: the watch waits for shards, which a relay that goes
+    // first would leave it to do for ever.
+    let database = source.map(|source| follow(source, &relay)).transpose()?;
     let patience = setup.config.runtime.drain.unwrap_or(DRAIN);
     let watch = Watch {
         relay: &relay,

@@ -57,11 +57,13 @@ pub enum ConnectionEnd {
     SlowReader,
     /// The relay stopped.
     Server,
+    /// More waited for its turn in a crowd of handshakes than may.
+    Crowd,
 }
 
 impl ConnectionEnd {
     /// Every end, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Malformed,
         Self::Idle,
@@ -69,6 +71,7 @@ impl ConnectionEnd {
         Self::HandshakeTimeout,
         Self::SlowReader,
         Self::Server,
+        Self::Crowd,
     ];
 
     /// The metric label.
@@ -82,6 +85,7 @@ impl ConnectionEnd {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::SlowReader => "slow_reader",
             Self::Server => "server",
+            Self::Crowd => "crowd",
         }
     }
 }

@@ -244,7 +244,7 @@ mod tests {
             }
             lane.send_gathered();
             lane.ring
-                .submit_and_wait(Some(Duration::from_secs(1)))
+                .submit_and_wait(Duration::ZERO, Duration::ZERO)
                 .unwrap();
             while let Some(completion) = lane.ring.next_completion() {
                 match completion {

@@ -3,8 +3,9 @@
 //!
 //! Orders have a queue, in which the process waits for room; words of other shards and connections
 //! from there have others, so that many orders keep no shard from being heard. Whether the shard is
-//! to stop or to drain is no order but a flag, which even a shard that hangs can be told. Datagrams travel in parcels that are made at the start and used again; a sender
-//! that finds none free has lost its datagram. The wake-up is written once for all that waits.
+//! to stop or to drain is no order but a flag, which even a shard that hangs can be told. Datagrams
+//! travel in parcels that are made at the start and used again; a sender that finds none free has
+//! lost its datagram. The wake-up is written once for all that waits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

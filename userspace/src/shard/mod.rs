@@ -7,6 +7,7 @@
 //!
 //! Bounded by [`COMPLETIONS_MAX`] a turn. A relayed packet costs no allocation, lock or log line.
 
+mod complaints;
 mod connection;
 mod gather;
 mod hop;
@@ -16,6 +17,7 @@ mod open;
 mod orders;
 mod outputs;
 mod owner;
+mod pace;
 mod publish;
 mod socket_lane;
 mod sockets;
@@ -39,19 +41,21 @@ use turnpike_types::{
 use crate::clock;
 use crate::entropy::SystemEntropy;
 use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingError, Via};
+use complaints::{Complaints, Trouble};
 use hop::Hop;
 use orders::Allowance;
+use pace::Pace;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
-use streams::Streams;
+use streams::{NewStream, Streams};
 
 pub use connection::{ConnectionEnd, ConnectionRefusal};
 pub use mailbox::{Inbox, Mailbox, Order, mailbox};
 pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
 pub use outputs::CLIENTS_TARGET;
 pub use owner::owner_of;
-pub use streams::{NewStream, Places, StreamLimits};
+pub use streams::{Places, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
 /// Completions of one turn, datagrams of runs and messages cut out of streams counted too; more wait
@@ -136,10 +140,13 @@ pub struct Shard {
     /// Whether something happened since.
     unpublished: bool,
     kept: Timestamp,
-    complained: Option<Timestamp>,
+    complaints: Complaints,
     noted: Noted,
     /// Out of [`COMPLETIONS_MAX`].
     done: usize,
+    /// Receives of datagrams in this turn.
+    received: usize,
+    pace: Pace,
     allowance: Allowance,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
@@ -202,9 +209,11 @@ impl Shard {
             published: now,
             unpublished: false,
             kept: now,
-            complained: None,
+            complaints: Complaints::default(),
             noted: Noted::default(),
             done: 0,
+            received: 0,
+            pace: Pace::default(),
             allowance: Allowance::default(),
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
@@ -242,9 +251,11 @@ impl Shard {
         }
         self.lane.settle();
         self.streams.settle(self.now, &mut self.lane.ring);
-        self.lane.ring.submit_and_wait(Some(self.patience()))?;
-        self.now = clock::now();
+        let (patience, gather) = (self.patience(), self.pace.gather());
+        self.lane.ring.submit_and_wait(patience, gather)?;
+        let last = std::mem::replace(&mut self.now, clock::now());
         self.noted.turns += 1;
+        self.received = 0;
         self.done = 0;
         while self.done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
@@ -254,6 +265,7 @@ impl Shard {
             self.handle(completion);
             self.done += 1 + self.streams.take_messages();
         }
+        self.pace.note(self.now.since(last), self.received);
         self.serve_crowd();
         if self
             .server
@@ -307,6 +319,7 @@ impl Shard {
                 filled,
                 armed,
             } => {
+                self.received += 1;
                 let role = self.lane.sockets.role(token);
                 if !armed {
                     self.lane.sockets.receive_ended(token);
@@ -323,7 +336,7 @@ impl Shard {
                 if matches!(error, Errno::ENOBUFS | Errno::ECANCELED) {
                     self.lane.sockets.receive_ended(token);
                 } else {
-                    self.complain(&format!("a receive failed: {error}"));
+                    self.complain(Trouble::Receive, &format!("a receive failed: {error}"));
                     self.lane.sockets.receive_failed(token);
                 }
             }

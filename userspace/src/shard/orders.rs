@@ -4,6 +4,7 @@
 //! they are taken at once. Orders and connections may be many: so many a turn, and the packets of
 //! the turn do not wait for the others.
 
+use super::complaints::Trouble;
 use super::mailbox::{WORDS_MAX, Word};
 use super::{Order, Shard};
 use crate::credentials::CredentialChange;
@@ -88,9 +89,10 @@ impl Shard {
 
     fn change_credentials(&mut self, change: CredentialChange) {
         if let Err(error) = change.apply_to(self.server.credentials_mut()) {
-            self.complain(&format!(
-                "a change of users or secrets is not used: {error}"
-            ));
+            self.complain(
+                Trouble::Credentials,
+                &format!("a change of users or secrets is not used: {error}"),
+            );
         }
     }
 }

@@ -1,18 +1,12 @@
 //! What the engine wants done, done at once.
 
-use std::time::Duration;
-
 use tracing::Level;
 use turnpike_turn::server::{EndReason, Event, Output};
-use turnpike_types::{
-    Action, AllocationId, Command, CommandError, Entry, FiveTuple, Timestamp, UserId,
-};
+use turnpike_types::{Action, AllocationId, Command, CommandError, Entry, FiveTuple, UserId};
 
 use super::Shard;
+use super::complaints::Trouble;
 use crate::uring::Buffer;
-
-/// How often trouble is worth a log line.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// What log lines that name a client or a user are filed under: whoever sets the log up decides
 /// whether there are any.
@@ -79,6 +73,7 @@ impl Shard {
             error
         } else {
             self.complain(
+                Trouble::BusyOwner,
                 "an allocation with a reservation token is refused: the shard that its client \
                  belongs to has too much to do. Give the relay more cores",
             );
@@ -98,10 +93,14 @@ impl Shard {
         match error {
             CommandError::PortInUse => {}
             CommandError::OutOfResources => self.complain(
+                Trouble::NoSocket,
                 "no socket for a relayed address: out of descriptors or memory, or the relay \
                  address left this host. Raise `ulimit -n` (systemd: LimitNOFILE=)",
             ),
-            other => self.complain(&format!("a forwarding command failed: {other}")),
+            other => self.complain(
+                Trouble::Command,
+                &format!("a forwarding command failed: {other}"),
+            ),
         }
     }
 
@@ -176,11 +175,7 @@ impl Shard {
     }
 
     /// Says what is wrong, but not again and again.
-    pub(super) fn complain(&mut self, trouble: &str) {
-        let recent = |then: Timestamp| self.now.since(then) < COMPLAIN_EVERY;
-        if !self.complained.is_some_and(recent) {
-            self.complained = Some(self.now);
-            tracing::warn!("{trouble}");
-        }
+    pub(super) fn complain(&mut self, trouble: Trouble, text: &str) {
+        self.complaints.say(self.now, trouble, text);
     }
 }

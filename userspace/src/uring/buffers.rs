@@ -146,7 +146,15 @@ impl Buffers {
             replies: Vec::with_capacity(usize::from(reply)),
         };
         for index in (0..count).rev() {
-            buffers.give_back(Buffer { index });
+            let mut buffer = Buffer { index };
+            // The kernel turns through all of these: their beginnings are had now, not one by one by
+            // a fault beside the first packets.
+            if !buffers.is_reply(&buffer)
+                && let Some(first) = buffers.bytes_mut(&mut buffer).first_mut()
+            {
+                *first = 0;
+            }
+            buffers.give_back(buffer);
         }
         buffers.publish();
         Ok(buffers)

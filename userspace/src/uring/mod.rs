@@ -1,4 +1,5 @@
-//! A safe door to io_uring, for datagrams and byte streams: the only module of this crate with `unsafe` in it.
+//! A safe door to io_uring, for datagrams and byte streams: the only module of this crate with
+//! `unsafe` in it.
 //!
 //! [`Ring`] receives with multishot RECVMSG into provided buffers and sends from the very buffer
 //! a datagram came in, so that a relayed packet is never copied in user space. Where the kernel

@@ -16,32 +16,19 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 use socket2::{Domain, Socket, Type};
 use turnpike::clock;
-use turnpike::config::{Config, LimitsConfig, ListenConfig};
+use turnpike::config::{LimitsConfig, ListenConfig};
 use turnpike::entropy::SystemEntropy;
-use turnpike::host::Host;
-use turnpike::relay::{Options, Plan, Relay};
-use turnpike::shard::owner_of;
+use turnpike::relay::{Options, Relay};
+use turnpike::shard::{Snapshot, owner_of};
 use turnpike_turn::attribute::ReservationToken;
 use turnpike_turn::client::{
     self, Client, Event, Output, Port, Received, SEND_OVERHEAD_MAX, TRANSMIT_MAX,
 };
 use turnpike_types::{AddressFamily, ClientAddr, PeerAddr, RelayedAddr, ServerAddr, Transport};
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::{ANYBODY, options, plan};
 
-const CONFIG: &str = r#"
-anonymous = true
-[[listen]]
-transport = "udp"
-address = "127.0.0.1:0"
-[relay]
-addresses = ["127.0.0.1"]
-[peers]
-allow = ["127.0.0.0/8"]
-[limits]
-user_packets_per_second = 100000000
-allocations_per_user = 1000
-"#;
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running relay.
 pub struct Stage {
@@ -68,8 +55,7 @@ impl Stage {
     }
 
     fn start(limit: impl FnOnce(&mut LimitsConfig), change: impl FnOnce(&mut Options)) -> Self {
-        let config = Config::parse(CONFIG).unwrap();
-        let mut plan = Plan::new(config, &Host::look().unwrap(), 0).unwrap();
+        let mut plan = plan(ANYBODY);
         limit(&mut plan.config.limits);
         for transport in [Transport::Tcp, Transport::Tls] {
             let address = ([127, 0, 0, 1], 0).into();
@@ -77,9 +63,8 @@ impl Stage {
         }
         let (server, trust) = certificate();
         let mut options = Options {
-            pin: false,
             tls: Some(server),
-            ..Options::default()
+            ..options()
         };
         change(&mut options);
         let relay = Relay::start(&plan, &options).unwrap();
@@ -157,6 +142,11 @@ impl Stage {
 
     pub fn allocate(&self, transport: Transport) -> Caller {
         Caller::start(self.stream(transport), transport, self.server(transport))
+    }
+
+    /// Waits for numbers.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
+        wait_until(what, || is_so(&self.relay.fresh_snapshot()));
     }
 
     /// A client with a channel to a peer.
@@ -430,4 +420,12 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits for the end, be it orderly or not.
+pub fn assert_closed(mut stream: TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = stream.read_to_end(&mut Vec::new());
+    let is_late = end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_late, "the connection stays open");
 }

@@ -86,10 +86,11 @@ impl Hop {
         }
     }
 
-    /// Leaves unsaid what was to be said of an allocation before the one that is lent for now.
-    fn forget_unsent(&mut self, five_tuple: &FiveTuple) {
+    /// Leaves unsaid what that shard was to be told of an allocation before the one that the
+    /// five-tuple is lent for now.
+    fn forget(&mut self, shard: u16, five_tuple: &FiveTuple) {
         self.unsent
-            .retain(|(_, word)| word.five_tuple() != five_tuple);
+            .retain(|(to, word)| *to != shard || word.five_tuple() != five_tuple);
     }
 }
 
@@ -203,7 +204,7 @@ impl Shard {
         let to = self.hop.shard.index;
         let is_lent = self.hop.tell(owner, Word::Lend { five_tuple, to });
         if is_lent {
-            self.hop.forget_unsent(&five_tuple);
+            self.hop.forget(owner, &five_tuple);
         }
         is_lent
     }
@@ -222,7 +223,7 @@ impl Shard {
 
     /// Lends an own five-tuple. A client that allocated twice at once has the later one.
     pub(super) fn lend(&mut self, five_tuple: FiveTuple, to: u16) {
-        self.hop.forget_unsent(&five_tuple);
+        self.hop.forget(to, &five_tuple);
         let before = self.hop.lent.insert(five_tuple, to);
         if let Some(before) = before.filter(|before| *before != to) {
             self.hop.tell_surely(before, Word::End { five_tuple });

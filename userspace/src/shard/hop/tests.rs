@@ -248,6 +248,30 @@ fn shard_that_lost_a_five_tuple_to_a_third_is_told_to_end_its_allocation() {
 }
 
 #[test]
+fn end_that_found_no_room_is_said_though_the_five_tuple_is_lent_once_more() {
+    let mut first = First::new();
+    let client = client_of(0).local_addr().unwrap();
+    let five_tuple = listener_tuple(ClientAddr(client), first.server);
+    first.shard.lend(five_tuple, 1);
+    first.fill_the_others_mailbox();
+    // The client has gone on to a third shard, whose second family is then lent for too.
+    first.shard.lend(five_tuple, 2);
+    first.shard.lend(five_tuple, 2);
+    while first.its_inbox.take_word().is_some() {}
+    first.shard.hop.retry();
+    let told = first.its_inbox.take_word();
+    assert!(matches!(told, Some(Word::End { five_tuple: it }) if it == five_tuple));
+    // One that has it back is not told to end what it has now.
+    first.fill_the_others_mailbox();
+    first.shard.lend(five_tuple, 1);
+    first.shard.lend(five_tuple, 2);
+    first.shard.lend(five_tuple, 1);
+    while first.its_inbox.take_word().is_some() {}
+    first.shard.hop.retry();
+    assert!(first.its_inbox.take_word().is_none());
+}
+
+#[test]
 fn parcels_leave_the_buffers_of_the_servers_answers_alone() {
     let mut first = First::new();
     let client = client_of(1);

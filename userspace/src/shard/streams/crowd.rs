@@ -80,7 +80,7 @@ impl Streams {
         if connection.parked.len() + bytes.len() > PARKED_MAX
             || self.crowd.bytes + bytes.len() > PARKED_TOTAL_MAX
         {
-            self.close(id, ConnectionEnd::Malformed);
+            self.close(id, ConnectionEnd::Crowd);
             return true;
         }
         if connection.parked.is_empty() {

@@ -5,8 +5,8 @@
 //! write hand it to the ring, one write in flight each, so that small messages share segments and
 //! TLS records and their order is kept. It accepts no data connections (RFC 6062).
 //!
-//! Bounded by [`Places`] and [`StreamLimits`]. A client that does not read loses its relayed packets, and no one
-//! else's; one that stays so is closed.
+//! Bounded by [`Places`] and [`StreamLimits`]. A client that does not read loses its relayed
+//! packets, and no one else's; one that stays so is closed.
 
 mod connection;
 mod crowd;
@@ -53,21 +53,20 @@ const STRANGER_QUEUE_BYTES: usize = 8 << 10;
 
 /// A connection without a shard: it was accepted, or another shard has served it.
 #[derive(Debug)]
-pub struct NewStream {
+pub(super) struct NewStream {
     /// TCP or TLS.
-    pub transport: Transport,
+    transport: Transport,
     /// The address that the client connected to.
-    pub server: ServerAddr,
+    server: ServerAddr,
     /// The connection.
-    pub socket: Socket,
+    socket: Socket,
     /// What it has from the shard that served it before.
     begun: Option<Box<Begun>>,
 }
 
 impl NewStream {
     /// One that was just accepted.
-    #[must_use]
-    pub const fn new(transport: Transport, server: ServerAddr, socket: Socket) -> Self {
+    const fn new(transport: Transport, server: ServerAddr, socket: Socket) -> Self {
         Self {
             transport,
             server,
@@ -77,8 +76,7 @@ impl NewStream {
     }
 
     /// Who talks to whom; `None` when the client is gone already.
-    #[must_use]
-    pub fn five_tuple(&self) -> Option<FiveTuple> {
+    fn five_tuple(&self) -> Option<FiveTuple> {
         Some(FiveTuple {
             client: ClientAddr(self.socket.peer_addr().ok()?.as_socket()?),
             server: self.server,
@@ -477,7 +475,9 @@ impl Streams {
         self.crowd.leave(connection);
         self.counters.close(five_tuple.transport, reason);
         match reason {
-            ConnectionEnd::SlowReader | ConnectionEnd::HandshakeTimeout => connection.abort(),
+            ConnectionEnd::SlowReader | ConnectionEnd::HandshakeTimeout | ConnectionEnd::Crowd => {
+                connection.abort()
+            }
             _ => connection.end(),
         }
         self.disconnected.push(five_tuple);

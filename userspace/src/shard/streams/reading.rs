@@ -13,6 +13,7 @@ use super::connection::State;
 use super::tls::Progress;
 use super::{ConnectionId, NewStream, Streams};
 use crate::shard::Shard;
+use crate::shard::complaints::Trouble;
 use crate::shard::socket_lane::Packet;
 use crate::shard::{ConnectionEnd, ConnectionRefusal};
 use crate::uring::{Buffer, OpToken, StreamCompletion};
@@ -77,7 +78,7 @@ impl Shard {
     }
 
     /// Takes a connection in, whoever accepted it.
-    pub fn adopt(&mut self, stream: NewStream) {
+    pub(in crate::shard) fn adopt(&mut self, stream: NewStream) {
         // What nobody would serve is closed at once.
         if self.stopping {
             return;
@@ -127,7 +128,7 @@ impl Shard {
         }
         self.streams.counters.refuse(ConnectionRefusal::Resources);
         self.streams.listeners.failed(token);
-        self.complain(&format!(
+        self.complain(Trouble::Accept, &format!(
             "connections cannot be accepted ({error}); clients wait. Raise `ulimit -n` (systemd: \
              LimitNOFILE=) or lower [limits] connections"
         ));

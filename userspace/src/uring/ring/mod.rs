@@ -38,6 +38,8 @@ pub struct Ring {
     receive_shape: Box<libc::msghdr>,
     completions: Box<[MaybeUninit<cqueue::Entry>]>,
     reaped: Range<usize>,
+    /// Sends whose completion was not read yet.
+    unheard: usize,
     not_send: PhantomData<*const ()>,
 }
 
@@ -50,6 +52,10 @@ const CONTROL_BYTES: usize = 20;
 const _: () = assert!(16 + NAME_BYTES + CONTROL_BYTES == HEADROOM_BYTES);
 
 const REAP_MAX: usize = 256;
+
+/// Completions, beside those of sends, that end the gathering.
+const GATHER_MAX: usize = 32;
+
 const CANCEL_WAIT_SECS: u64 = 2;
 
 /// How long and how often a ring that ends waits for more completions.
@@ -91,6 +97,7 @@ impl Ring {
             receive_shape: Box::new(receive_shape()),
             completions: Box::new_uninit_slice(REAP_MAX),
             reaped: 0..0,
+            unheard: 0,
             not_send: PhantomData,
         })
     }
@@ -183,6 +190,7 @@ impl Ring {
         // the kernel until the completion makes a `Buffer` of them again (1, 2, 4). `bytes` is
         // zero unless the whole range is inside the buffer (3).
         if unsafe { self.push(&entry.user_data(token.to_user_data())) } {
+            self.unheard += 1;
             return Ok(());
         }
         match self.buffers.reclaim(lent.index, Owner::Sending) {
@@ -217,6 +225,7 @@ impl Ring {
         // which stays in its slot, unused, until the completion; the parts of buffers are inside
         // the mapping and stay as they are until then (1, 2, 4, 9).
         if unsafe { self.push(&entry.user_data(token.to_user_data())) } {
+            self.unheard += 1;
             return Ok(());
         }
         match self.runs.land(u32::from(slot), &mut self.buffers) {
@@ -235,22 +244,28 @@ impl Ring {
         self.runs.give_back(run, &mut self.buffers);
     }
 
-    /// Hands everything queued to the kernel and waits for a completion or the timeout; one system
-    /// call a turn of the caller's loop.
+    /// Hands everything queued to the kernel and waits for a completion, `most` at the longest; one
+    /// system call a turn of the caller's loop. With `gather`, if that is shorter, it sleeps so long
+    /// whatever happens, unless that is very much: what comes close together is met together. A
+    /// kernel before 6.12 does not gather.
+    ///
+    /// Datagrams that are queued are sent within the call, for none may wait for room
+    /// (`MSG_DONTWAIT`). That they are is not worth waking up for, so it does not end the wait.
     ///
     /// # Errors
     /// Only what no later call could mend.
-    pub fn submit_and_wait(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
+    pub fn submit_and_wait(&mut self, most: Duration, gather: Duration) -> Result<(), RingError> {
         self.buffers.publish();
-        let wait = timeout.map(Timespec::from);
-        let result = match &wait {
-            Some(wait) => self
-                .io
-                .submitter()
-                .submit_with_args(1, &SubmitArgs::new().timespec(wait)),
-            None => self.io.submitter().submit_and_wait(1),
-        };
-        match result {
+        let gathers = !gather.is_zero() && gather < most;
+        let most = Timespec::from(most);
+        let mut arguments = SubmitArgs::new().timespec(&most);
+        let mut others = 1;
+        if gathers && self.io.params().is_feature_min_timeout() {
+            others = GATHER_MAX;
+            arguments = arguments.min_wait_usec(gather.as_micros().try_into().unwrap_or(0));
+        }
+        let want = self.unheard + others;
+        match self.io.submitter().submit_with_args(want, &arguments) {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
                 // Time is up; a signal came; or the kernel wants completions reaped first.
@@ -388,6 +403,7 @@ impl Ring {
                 }
             }
             OpKind::Send => {
+                self.unheard = self.unheard.saturating_sub(1);
                 let index = u16::try_from(token.slot).ok()?;
                 let buffer = self.buffers.reclaim(index, Owner::Sending)?;
                 let result = if entry.result() < 0 {
@@ -403,6 +419,7 @@ impl Ring {
                 })
             }
             OpKind::Run => {
+                self.unheard = self.unheard.saturating_sub(1);
                 let run = self.runs.land(token.slot, &mut self.buffers)?;
                 let result = if entry.result() < 0 {
                     Err(errno_of(entry))
