@@ -1,0 +1,1 @@
+//! Packets and chunks as bytes (RFC 9260 section 3).
