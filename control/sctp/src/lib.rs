@@ -16,12 +16,14 @@ pub mod association;
 pub mod wire;
 
 mod config;
+mod cookie;
 mod event;
 mod message;
 mod serial;
 
 pub use association::{Association, State};
 pub use config::{Config, ConfigError, RtoConfig, Scheduling};
+pub use cookie::{COOKIE_LEN, CookieKey, StateCookie};
 pub use event::{CloseReason, Discard, Event, Output, PathId, Transmit};
 pub use message::{Incoming, MessageId, Outgoing, Reliability, ResetError, SendError};
 pub use serial::{Ppid, StreamId, Tsn};
