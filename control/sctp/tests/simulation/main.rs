@@ -11,6 +11,7 @@
     reason = "test code: a panic is the failure report, and progress is told in wall time"
 )]
 
+mod goodput;
 mod pair;
 
 use pair::ours::OURS;

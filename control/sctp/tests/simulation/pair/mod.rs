@@ -4,6 +4,7 @@
 //! what the path does to packets. A model that sees only what applications and wires see says
 //! whether all that must hold does ([`violation::Invariant`] lists it).
 
+pub(crate) mod bulk;
 pub(crate) mod direction;
 pub(crate) mod endpoint;
 pub(crate) mod letter;

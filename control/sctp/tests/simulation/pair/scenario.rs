@@ -63,7 +63,7 @@ impl Scenario {
         }
         let sides = [0, 1].map(|side| Side::new(&plan, side, sorts[side], &mut dice));
         Self {
-            wire: Wire::new(world, &plan),
+            wire: Wire::planned(world, &plan),
             sides,
             directions: [Direction::default(), Direction::default()],
             phase: Phase::Talk,

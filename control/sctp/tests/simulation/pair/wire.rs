@@ -21,27 +21,32 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(mut world: World, plan: &Plan) -> Self {
+    /// A way with these links and nobody on it.
+    pub(crate) fn new(mut world: World, links: [LinkConfig; 2]) -> Self {
         let hosts = [0, 1].map(|side| {
             let ip = address(side).ip();
-            world.add_host(
-                RealmId::PUBLIC,
-                &[ip],
-                plan.links[side],
-                LinkConfig::PERFECT,
-            )
+            world.add_host(RealmId::PUBLIC, &[ip], links[side], LinkConfig::PERFECT)
         });
-        let dice = world.fork_entropy();
         Self {
+            dice: world.fork_entropy(),
             world,
             hosts,
-            links: plan.links,
+            links,
+            outage: None,
+            replays: Chance::NEVER,
+            garbage: Chance::NEVER,
+            history: Vec::new(),
+            last_sent_at: Timestamp::ZERO,
+        }
+    }
+
+    /// A way as a seed wants it.
+    pub(crate) fn planned(world: World, plan: &Plan) -> Self {
+        Self {
             outage: plan.outage,
             replays: plan.replays,
             garbage: plan.garbage,
-            dice,
-            history: Vec::new(),
-            last_sent_at: Timestamp::ZERO,
+            ..Self::new(world, plan.links)
         }
     }
 
