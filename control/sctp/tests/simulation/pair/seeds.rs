@@ -68,7 +68,7 @@ fn run_one(seed: u64, sorts: [Sort; 2], observe: bool) -> Checked<Summary> {
 }
 
 fn fail(seed: u64, violation: &Violation) -> ! {
-    panic!("seed {seed}: {violation}\nreplay it with: make sim SEED={seed}");
+    panic!("seed {seed}: {violation}\nreplay it with: make sim ROOM=sctp SEED={seed}");
 }
 
 fn number(name: &str) -> Option<u64> {
