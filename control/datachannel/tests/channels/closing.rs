@@ -46,7 +46,9 @@ fn discarded_channel_drops_what_is_queued() {
     let id = net.open(Channel::named(""));
     for nth in 0..20 {
         let tracked = MessageId(nth);
-        net.a.send_tracked(net.now, id, vec![1; 60_000], tracked).unwrap();
+        net.a
+            .send_tracked(net.now, id, vec![1; 60_000], tracked)
+            .unwrap();
     }
     net.a.discard(net.now, id);
     net.run();
@@ -93,8 +95,12 @@ fn peers_close_drops_what_is_queued_here() {
 fn negotiated_channel_closes_alike() {
     let mut net = pair();
     let id = ChannelId(9);
-    net.a.open_negotiated(net.now, id, Channel::named("")).unwrap();
-    net.b.open_negotiated(net.now, id, Channel::named("")).unwrap();
+    net.a
+        .open_negotiated(net.now, id, Channel::named(""))
+        .unwrap();
+    net.b
+        .open_negotiated(net.now, id, Channel::named(""))
+        .unwrap();
     net.b.close(net.now, id);
     net.run();
     assert_eq!(net.a_events, [Event::Closing(id), Event::Closed(id)]);
@@ -108,7 +114,11 @@ fn channel_closed_before_it_was_known_never_opens_for_us() {
     net.a.close(net.now, id);
     net.run();
     assert_eq!(net.a_events, [Event::Closed(id)]);
-    let seen = [Event::OpenedByPeer(id), Event::Closing(id), Event::Closed(id)];
+    let seen = [
+        Event::OpenedByPeer(id),
+        Event::Closing(id),
+        Event::Closed(id),
+    ];
     assert_eq!(net.b_events, seen);
 }
 
@@ -118,7 +128,10 @@ fn thousand_opens_and_closes_leave_nothing_behind() {
     net.open(Channel::named("stays"));
     let before = net.a.association().memory_bytes();
     for _ in 0..1_000 {
-        let id = net.a.open(net.now, Channel::named("comes and goes")).unwrap();
+        let id = net
+            .a
+            .open(net.now, Channel::named("comes and goes"))
+            .unwrap();
         assert_eq!(id, ChannelId(2));
         for _ in 0..5 {
             net.a.send(net.now, id, vec![0; 20_000]).unwrap();

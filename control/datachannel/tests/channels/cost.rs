@@ -49,7 +49,10 @@ fn three_thousand_channels_open_and_close_by_dcep_on_both_sides() {
 #[test]
 fn small_message_is_not_stuck_behind_a_large_one() {
     let mut net = pair();
-    let (bulk, chat) = (net.open(Channel::named("bulk")), net.open(Channel::named("chat")));
+    let (bulk, chat) = (
+        net.open(Channel::named("bulk")),
+        net.open(Channel::named("chat")),
+    );
     net.a.send(net.now, bulk, vec![0; 65_536]).unwrap();
     net.a.send(net.now, bulk, vec![0; 65_536]).unwrap();
     net.drain();

@@ -19,7 +19,9 @@ fn after_a_loss(mode: Channel) -> (Net<DataChannels, DataChannels>, ChannelId) {
     let mut net = pair();
     let id = net.open(mode);
     net.is_down = true;
-    net.a.send_tracked(net.now, id, "first", MessageId(1)).unwrap();
+    net.a
+        .send_tracked(net.now, id, "first", MessageId(1))
+        .unwrap();
     net.drain();
     net.is_down = false;
     net.a.send(net.now, id, "second").unwrap();
@@ -29,7 +31,9 @@ fn after_a_loss(mode: Channel) -> (Net<DataChannels, DataChannels>, ChannelId) {
 
 fn texts(net: &Net<DataChannels, DataChannels>) -> Vec<&str> {
     let texts = net.b_messages.iter();
-    texts.map(|it| std::str::from_utf8(&it.payload).unwrap()).collect()
+    texts
+        .map(|it| std::str::from_utf8(&it.payload).unwrap())
+        .collect()
 }
 
 #[test]
@@ -85,7 +89,10 @@ fn message_without_retransmissions_is_sent_once_whatever_happens() {
 #[test]
 fn unordered_channel_is_ordered_until_the_peer_knows_it() {
     let mut net = pair();
-    let id = net.a.open(net.now, channel(true, Reliability::Reliable)).unwrap();
+    let id = net
+        .a
+        .open(net.now, channel(true, Reliability::Reliable))
+        .unwrap();
     net.is_down = true;
     net.drain();
     net.is_down = false;

@@ -112,7 +112,9 @@ fn ids_beyond_what_the_peer_takes_are_not_used() {
     assert_eq!(net.a.open(net.now, Channel::named("")), Ok(ChannelId(2)));
     let error = net.a.open(net.now, Channel::named(""));
     assert_eq!(error, Err(OpenError::NoFreeId));
-    let error = net.a.open_negotiated(net.now, ChannelId(3), Channel::named(""));
+    let error = net
+        .a
+        .open_negotiated(net.now, ChannelId(3), Channel::named(""));
     assert_eq!(error, Err(OpenError::IdUnavailable));
 }
 

@@ -1,8 +1,6 @@
 //! What a peer may do wrong, and that each costs it the channel and nothing more.
 
-use turnpike_datachannel::{
-    Channel, ChannelId, DataChannels, DcepError, Event, Limits, Violation,
-};
+use turnpike_datachannel::{Channel, ChannelId, DataChannels, DcepError, Event, Limits, Violation};
 use turnpike_sctp::{Association, Event as Below, StreamId};
 
 use crate::support::{Net, against_bare};
@@ -25,7 +23,11 @@ fn is_reset(ppid: u32, payload: &[u8], stream: u16, violation: Violation) {
     net.say(stream, ppid, payload);
     net.run();
     let id = ChannelId(stream);
-    assert_eq!(net.a_events, [Event::Violation(id, violation)], "{payload:?}");
+    assert_eq!(
+        net.a_events,
+        [Event::Violation(id, violation)],
+        "{payload:?}"
+    );
     assert_eq!(net.a.channel_count(), 0);
     let reset = Below::IncomingStreamsReset(vec![StreamId(stream)]);
     assert!(net.b_events.contains(&reset), "{:?}", net.b_events);
@@ -42,7 +44,12 @@ fn truncated_open_is_answered_by_a_reset() {
 #[test]
 fn unknown_dcep_messages_are_answered_by_a_reset() {
     is_reset(50, b"\x00", 1, DcepError::UnknownMessageType(0).into());
-    is_reset(50, b"\x7f\0\0", 1, DcepError::UnknownMessageType(0x7f).into());
+    is_reset(
+        50,
+        b"\x7f\0\0",
+        1,
+        DcepError::UnknownMessageType(0x7f).into(),
+    );
     let unknown = [&[3, 9], &OPEN[2..]].concat();
     is_reset(50, &unknown, 1, DcepError::UnknownChannelType(9).into());
 }
@@ -130,9 +137,10 @@ fn channels_and_names_above_the_limits_are_answered_by_a_reset() {
     }
     net.run();
     assert_eq!(net.a.channel_count(), 3);
-    let refused = net.a_events.iter().filter(|it| {
-        matches!(it, Event::Violation(_, Violation::TooManyChannels))
-    });
+    let refused = net
+        .a_events
+        .iter()
+        .filter(|it| matches!(it, Event::Violation(_, Violation::TooManyChannels)));
     assert_eq!(refused.count(), 2);
 }
 
