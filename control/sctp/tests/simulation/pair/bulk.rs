@@ -76,7 +76,11 @@ pub(crate) fn transfer(sorts: [Sort; 2], path: Path, len: usize, seconds: usize)
         if pair.is_connected {
             pair.keep_full(len);
         }
-        let bytes = pair.settle();
+        let mut bytes = pair.settle();
+        if pair.is_connected {
+            pair.keep_full(len);
+            bytes += pair.settle();
+        }
         let now = pair.wire.now();
         if now >= end {
             break;
