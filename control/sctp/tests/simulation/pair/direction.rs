@@ -138,16 +138,14 @@ impl Direction {
             PayloadIntact,
             "{stream:?}: a part without a beginning"
         );
-        if incoming.is_begin {
-            let given_up = letter::number(&arriving.parts).filter(|_| arriving.is_amid);
-            let record = given_up.and_then(|number| self.records.get(number as usize));
-            let was_reliable = record.is_some_and(|it| it.reliability == Reliability::Reliable);
-            ensure!(
-                !was_reliable,
-                ReliableArrives,
-                "{stream:?}: {given_up:?} ends halfway"
-            );
-            arriving.parts.clear();
+        ensure!(
+            !incoming.is_begin || !arriving.is_amid,
+            PayloadIntact,
+            "{stream:?}: {:?} ends halfway",
+            letter::number(&arriving.parts)
+        );
+        if incoming.payload.is_empty() {
+            return self.given_up(stream);
         }
         arriving.parts.extend_from_slice(&incoming.payload);
         arriving.is_amid = !incoming.is_end;
@@ -179,6 +177,21 @@ impl Direction {
         if record.reliability == Reliability::Reliable && !record.is_void {
             self.undelivered_reliable -= 1;
         }
+        Ok(())
+    }
+
+    /// The receiver heard that no more of a message will come.
+    fn given_up(&mut self, stream: StreamId) -> Checked {
+        let arriving = self.arriving.entry(stream).or_default();
+        arriving.is_amid = false;
+        let number = letter::number(&std::mem::take(&mut arriving.parts));
+        let record = number.and_then(|it| self.records.get(it as usize));
+        let may_be = record.is_some_and(|it| it.reliability != Reliability::Reliable);
+        ensure!(
+            may_be,
+            ReliableArrives,
+            "{stream:?}: {number:?} is given up: {record:?}"
+        );
         Ok(())
     }
 
