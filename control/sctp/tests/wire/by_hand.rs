@@ -244,9 +244,13 @@ fn the_chunks_of_set_up_and_shutdown_are_short() {
             assert!(matches!(chunk, Chunk::CookieEcho([1, 2, 3])));
         },
     );
-    both_ways(&[11, 0, 0, 4], |w| w.cookie_ack(), |chunk| {
-        assert!(matches!(chunk, Chunk::CookieAck));
-    });
+    both_ways(
+        &[11, 0, 0, 4],
+        |w| w.cookie_ack(),
+        |chunk| {
+            assert!(matches!(chunk, Chunk::CookieAck));
+        },
+    );
     both_ways(
         &[7, 0, 0, 8, 0, 0, 1, 2],
         |w| w.shutdown(Tsn(0x0102)),
@@ -254,9 +258,13 @@ fn the_chunks_of_set_up_and_shutdown_are_short() {
             assert!(matches!(chunk, Chunk::Shutdown(Tsn(0x0102))));
         },
     );
-    both_ways(&[8, 0, 0, 4], |w| w.shutdown_ack(), |chunk| {
-        assert!(matches!(chunk, Chunk::ShutdownAck));
-    });
+    both_ways(
+        &[8, 0, 0, 4],
+        |w| w.shutdown_ack(),
+        |chunk| {
+            assert!(matches!(chunk, Chunk::ShutdownAck));
+        },
+    );
     both_ways(
         &[14, 0, 0, 4],
         |w| w.shutdown_complete(false),
