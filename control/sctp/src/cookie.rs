@@ -15,7 +15,7 @@ use turnpike_types::{Entropy, Timestamp};
 use crate::Tsn;
 
 /// Bytes of a sealed cookie.
-pub const COOKIE_LEN: usize = BODY_LEN + MAC_LEN;
+pub(crate) const COOKIE_LEN: usize = BODY_LEN + MAC_LEN;
 
 const BODY_LEN: usize = 45;
 const MAC_LEN: usize = 32;
@@ -24,11 +24,11 @@ const BLOCK_LEN: usize = 64;
 
 /// The secret that seals cookies.
 #[derive(Clone)]
-pub struct CookieKey([u8; 32]);
+pub(crate) struct CookieKey([u8; 32]);
 
 impl CookieKey {
     /// Draws a key.
-    pub fn random(entropy: &mut impl Entropy) -> Self {
+    pub(crate) fn random(entropy: &mut impl Entropy) -> Self {
         let mut key = [0; 32];
         entropy.fill(&mut key);
         Self(key)
@@ -53,37 +53,37 @@ impl fmt::Debug for CookieKey {
 
 /// What a cookie says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StateCookie {
+pub(crate) struct StateCookie {
     /// When the INIT came.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// The tag that we want to see.
-    pub local_tag: u32,
+    pub(crate) local_tag: u32,
     /// The tag that the peer wants to see.
-    pub peer_tag: u32,
+    pub(crate) peer_tag: u32,
     /// Our tag of an association that was there before; zero when none was (section 5.2.2).
-    pub local_tie_tag: u32,
+    pub(crate) local_tie_tag: u32,
     /// The peer's tag of that association.
-    pub peer_tie_tag: u32,
+    pub(crate) peer_tie_tag: u32,
     /// The TSN of our first DATA chunk.
-    pub local_initial_tsn: Tsn,
+    pub(crate) local_initial_tsn: Tsn,
     /// The TSN of the peer's first DATA chunk.
-    pub peer_initial_tsn: Tsn,
+    pub(crate) peer_initial_tsn: Tsn,
     /// Bytes that the peer is ready to buffer.
-    pub peer_a_rwnd: u32,
+    pub(crate) peer_a_rwnd: u32,
     /// Streams that we may send on.
-    pub outbound_streams: u16,
+    pub(crate) outbound_streams: u16,
     /// Streams that the peer may send on.
-    pub inbound_streams: u16,
+    pub(crate) inbound_streams: u16,
     /// Which extensions both know; the association's own bits.
-    pub features: u8,
+    pub(crate) features: u8,
     /// Our port and the peer's.
-    pub ports: (u16, u16),
+    pub(crate) ports: (u16, u16),
 }
 
 impl StateCookie {
     /// Writes it down, sealed.
     #[must_use]
-    pub fn seal(&self, key: &CookieKey) -> [u8; COOKIE_LEN] {
+    pub(crate) fn seal(&self, key: &CookieKey) -> [u8; COOKIE_LEN] {
         let body = self.to_bytes();
         let mac = key.mac(&body);
         let mut sealed = [0; COOKIE_LEN];
@@ -95,7 +95,7 @@ impl StateCookie {
 
     /// Reads it; `None` when it was not sealed with this key. Compares in constant time.
     #[must_use]
-    pub fn open(bytes: &[u8], key: &CookieKey) -> Option<Self> {
+    pub(crate) fn open(bytes: &[u8], key: &CookieKey) -> Option<Self> {
         let (body, mac) = bytes.split_first_chunk::<BODY_LEN>()?;
         let is_ours = mac.len() == MAC_LEN && bool::from(key.mac(body).ct_eq(mac));
         if is_ours {

@@ -1,5 +1,6 @@
 //! What comes out of an association: datagrams to send, things to know, reasons to ignore.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use thiserror::Error;
@@ -27,6 +28,9 @@ pub struct Transmit {
     /// How many bytes of the buffer.
     pub len: usize,
 }
+
+/// Events that wait to be polled, first in, first out.
+pub(crate) type Events = VecDeque<Event>;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

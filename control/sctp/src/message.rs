@@ -66,7 +66,7 @@ pub struct Incoming {
     pub stream: StreamId,
     /// What the payload is; carried unread.
     pub ppid: Ppid,
-    /// Never empty.
+    /// Empty only in a last part that says that the sender has given the message up.
     pub payload: Bytes,
     /// Whether it was sent unordered.
     pub is_unordered: bool,

@@ -77,6 +77,13 @@ impl<T> Slab<T> {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Occupied(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        })
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -97,7 +97,10 @@ impl TsnSet {
         {
             return;
         }
-        let (from, to) = (first.offset_from(self.origin), last.offset_from(self.origin));
+        let (from, to) = (
+            first.offset_from(self.origin),
+            last.offset_from(self.origin),
+        );
         let needed = to as usize / 64 + 1;
         if self.words.len() < needed {
             self.words.resize(needed, 0);

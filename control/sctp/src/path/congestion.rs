@@ -6,8 +6,6 @@
 use core::fmt;
 use core::time::Duration;
 
-use turnpike_types::Timestamp;
-
 use crate::Tsn;
 
 /// Decides the congestion window of one path. Sizes are bytes of DATA chunks, headers included.
@@ -40,12 +38,8 @@ pub(crate) trait CongestionControl: fmt::Debug + Send {
 /// What an acknowledgement says to congestion control.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acknowledgement {
-    /// When it came.
-    pub(crate) now: Timestamp,
     /// Bytes acknowledged for the first time.
     pub(crate) newly_acked_bytes: usize,
-    /// Bytes in flight before it came.
-    pub(crate) flight_before_bytes: usize,
     /// The cumulative TSN ack after it.
     pub(crate) cumulative: Tsn,
     /// The last TSN sent so far.

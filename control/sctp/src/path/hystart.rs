@@ -143,8 +143,7 @@ mod tests {
         assert_eq!(round(&mut hystart, 0, 50), Advice::Grow);
         assert_eq!(round(&mut hystart, 1, 50), Advice::Grow);
         assert_eq!(round(&mut hystart, 2, 60), Advice::GrowSlowly);
-        let advices: alloc::vec::Vec<Advice> =
-            (3..9).map(|n| round(&mut hystart, n, 60)).collect();
+        let advices: alloc::vec::Vec<Advice> = (3..9).map(|n| round(&mut hystart, n, 60)).collect();
         assert_eq!(advices[3], Advice::GrowSlowly);
         let mut hystart = hystart.clone();
         assert_eq!(

@@ -131,15 +131,12 @@ mod tests {
     use super::*;
     use crate::Tsn;
     use core::time::Duration;
-    use turnpike_types::Timestamp;
 
     const PACKET: usize = 1_200;
 
     fn ack(bytes: usize) -> Acknowledgement {
         Acknowledgement {
-            now: Timestamp::ZERO,
             newly_acked_bytes: bytes,
-            flight_before_bytes: bytes,
             cumulative: Tsn(1),
             highest_sent: Tsn(100),
             rtt: Some(Duration::from_millis(50)),

@@ -4,14 +4,17 @@
 //! because it may have to be sent again. Bounded by `Config::send_buffer_bytes`, in which every
 //! message counts its payload and [`MESSAGE_OVERHEAD`].
 
+use alloc::collections::BTreeMap;
+
 use bytes::Bytes;
 use turnpike_types::Timestamp;
 
 use super::scheduler::{Scheduler, Wish};
 use super::stream::OutgoingStream;
+use crate::event::Events;
 use crate::slab::{Slab, Slot};
 use crate::stream_map::StreamMap;
-use crate::{MessageId, Outgoing, Ppid, Reliability, Scheduling, StreamId};
+use crate::{Event, MessageId, Outgoing, Ppid, Reliability, Scheduling, StreamId};
 
 /// Messages and streams of the sending side.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub(crate) struct SendQueue {
     /// Payload and bookkeeping of all messages.
     charged_bytes: usize,
     arrivals: u64,
+    highest_stream: u16,
+    /// Messages with a priority, by it and by arrival.
+    priorities: BTreeMap<(u32, u64), Slot>,
 }
 
 /// A message on its way.
@@ -75,8 +81,15 @@ impl Message {
         self.sent_fragments > 0
     }
 
+    fn say_expired(&self, events: &mut Events) {
+        events.extend(self.id.map(|id| Event::MessageExpired {
+            id,
+            was_sent: self.was_sent(),
+        }));
+    }
+
     /// Bytes not sent for the first time.
-    fn unsent_bytes(&self) -> usize {
+    pub(crate) fn unsent_bytes(&self) -> usize {
         self.payload.len().saturating_sub(self.sent_bytes as usize)
     }
 
@@ -95,6 +108,8 @@ impl SendQueue {
             unsent_bytes: 0,
             charged_bytes: 0,
             arrivals: 0,
+            highest_stream: 0,
+            priorities: BTreeMap::new(),
         }
     }
 
@@ -113,6 +128,10 @@ impl SendQueue {
         self.charged_bytes
     }
 
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Message> {
+        self.messages.get(slot)
+    }
+
     /// Whether nothing is queued and nothing waits for its acknowledgement.
     pub(crate) const fn is_empty(&self) -> bool {
         self.messages.is_empty()
@@ -121,6 +140,61 @@ impl SendQueue {
     /// Whether everything was sent at least once.
     pub(crate) const fn is_all_sent(&self) -> bool {
         self.unsent_bytes == 0
+    }
+
+    /// Bytes of a stream not sent for the first time.
+    pub(crate) fn buffered_amount(&self, stream: StreamId) -> usize {
+        self.streams.get(&stream).map_or(0, |s| s.buffered_bytes)
+    }
+
+    pub(crate) fn set_low_threshold(&mut self, stream: StreamId, bytes: usize) {
+        let stream = self.streams.entry(stream).or_default();
+        stream.low_threshold_bytes = bytes;
+        stream.is_above_threshold = stream.buffered_bytes > bytes;
+    }
+
+    pub(crate) fn set_weight(&mut self, stream: StreamId, weight: u16) {
+        self.streams.entry(stream).or_default().weight = weight.max(1);
+    }
+
+    pub(crate) fn is_resetting(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|s| s.is_resetting)
+    }
+
+    /// Drops everything, and streams begin anew.
+    pub(crate) fn clear(&mut self, events: &mut Events) {
+        for message in self.messages.iter().filter(|m| !m.is_abandoned) {
+            message.say_expired(events);
+        }
+        self.messages = Slab::new();
+        self.streams = StreamMap::default();
+        self.scheduler.clear();
+        self.priorities.clear();
+        self.unsent_bytes = 0;
+        self.charged_bytes = 0;
+    }
+
+    /// Drops what is queued on streams that the peer does not take.
+    pub(crate) fn drop_streams_from(&mut self, first: u16, events: &mut Events) {
+        for stream in first..=self.highest_stream {
+            self.purge(StreamId(stream), events);
+        }
+    }
+
+    /// The least important message with a priority number above `important`, the latest of equals.
+    pub(crate) fn least_important(&mut self, important: u32) -> Option<Slot> {
+        while let Some((&key, &slot)) = self.priorities.last_key_value() {
+            let (priority, arrival) = key;
+            let is_live = self
+                .messages
+                .get(slot)
+                .is_some_and(|m| m.arrival == arrival && !m.is_abandoned);
+            if is_live {
+                return (priority > important).then_some(slot);
+            }
+            self.priorities.remove(&key);
+        }
+        None
     }
 
     /// Puts a message at the end of its stream. The caller has checked it.
@@ -132,6 +206,7 @@ impl SendQueue {
         let bytes = outgoing.payload.len();
         let stream_id = outgoing.stream;
         self.arrivals += 1;
+        self.highest_stream = self.highest_stream.max(stream_id.0);
         let slot = self.messages.insert(Message {
             payload: outgoing.payload,
             stream: stream_id,
@@ -148,11 +223,15 @@ impl SendQueue {
             next: None,
             arrival: self.arrivals,
         });
+        if let Reliability::Priority(priority) = outgoing.reliability {
+            self.priorities.insert((priority, self.arrivals), slot);
+        }
         self.unsent_bytes += bytes;
         self.charged_bytes += Self::cost(bytes);
         let stream = self.streams.entry(stream_id).or_default();
         stream.live_messages += 1;
         stream.buffered_bytes += bytes;
+        stream.is_above_threshold = stream.buffered_bytes > stream.low_threshold_bytes;
         if let Some(last) = stream.last.replace(slot) {
             if let Some(last) = self.messages.get_mut(last) {
                 last.next = Some(slot);
@@ -164,13 +243,8 @@ impl SendQueue {
         slot
     }
 
-    /// The message whose turn it is. One that was given up, or has expired unsent, is passed over:
-    /// `dropped` hears of the latter.
-    pub(crate) fn current(
-        &mut self,
-        now: Timestamp,
-        mut dropped: impl FnMut(&Message),
-    ) -> Option<Slot> {
+    /// The message whose turn it is. One that has expired unsent is dropped.
+    pub(crate) fn current(&mut self, now: Timestamp, events: &mut Events) -> Option<Slot> {
         while self.unsent_bytes > 0 {
             let stream_id = self.scheduler.current()?;
             let first = self.streams.get(&stream_id).and_then(|s| s.first);
@@ -182,15 +256,21 @@ impl SendQueue {
             if message.was_sent() || !message.is_expired(now) {
                 return Some(slot);
             }
-            dropped(message);
+            message.say_expired(events);
             self.advance_line(stream_id);
+            self.say_low(stream_id, events);
             self.end_turn(stream_id);
         }
         None
     }
 
     /// Cuts the next fragment of at most `len_max` bytes off the message whose turn it is.
-    pub(crate) fn cut(&mut self, slot: Slot, len_max: usize) -> Option<Fragment> {
+    pub(crate) fn cut(
+        &mut self,
+        slot: Slot,
+        len_max: usize,
+        events: &mut Events,
+    ) -> Option<Fragment> {
         let message = self.messages.get_mut(slot)?;
         let stream = self.streams.get_mut(&message.stream)?;
         if !message.was_sent() {
@@ -212,20 +292,30 @@ impl SendQueue {
         self.unsent_bytes -= len as usize;
         let stream_id = message.stream;
         if fragment.is_end {
+            events.extend(message.id.map(Event::MessageSent));
             self.advance_line(stream_id);
         }
+        self.say_low(stream_id, events);
         if fragment.is_end || self.is_interleaved {
             self.end_turn(stream_id);
         }
         Some(fragment)
     }
 
+    /// Counts a TSN that stands for the rest of a message that will never be sent.
+    pub(crate) fn count_placeholder(&mut self, slot: Slot) {
+        if let Some(message) = self.messages.get_mut(slot) {
+            message.tsns += 1;
+        }
+    }
+
     /// Gives a message up. Its fragments in flight are for the caller to skip; what was never sent
     /// leaves the stream when its turn comes.
-    pub(crate) fn abandon(&mut self, slot: Slot) {
+    pub(crate) fn abandon(&mut self, slot: Slot, events: &mut Events) {
         let Some(message) = self.messages.get_mut(slot) else {
             return;
         };
+        message.say_expired(events);
         let unsent = message.unsent_bytes();
         let bytes = message.payload.len();
         message.is_abandoned = true;
@@ -238,7 +328,9 @@ impl SendQueue {
             return;
         };
         stream.buffered_bytes -= unsent;
-        if stream.first == Some(slot) {
+        let is_first = stream.first == Some(slot);
+        self.say_low(stream_id, events);
+        if is_first {
             self.advance_line(stream_id);
             if self.scheduler.is_current(stream_id) {
                 self.end_turn(stream_id);
@@ -246,26 +338,20 @@ impl SendQueue {
         }
     }
 
-    /// Drops what was never sent on a stream; `dropped` hears of each. Says the message that was
-    /// sent in part, which the caller has to abandon.
-    pub(crate) fn purge(
-        &mut self,
-        stream_id: StreamId,
-        mut dropped: impl FnMut(&Message),
-    ) -> Option<Slot> {
+    /// Drops what was never sent on a stream. Says the message that was sent in part, which the
+    /// caller has to abandon.
+    pub(crate) fn purge(&mut self, stream_id: StreamId, events: &mut Events) -> Option<Slot> {
         let first = self.streams.get(&stream_id)?.first?;
         let partly_sent = self.messages.get(first)?.was_sent().then_some(first);
         let mut next = match partly_sent {
             Some(slot) => self.messages.get(slot)?.next,
             None => Some(first),
         };
-        // Backwards would be as good: each is marked, and the line drops what is marked.
         while let Some(slot) = next {
             let message = self.messages.get(slot)?;
             next = message.next;
             if !message.is_abandoned {
-                dropped(message);
-                self.abandon(slot);
+                self.abandon(slot, events);
             }
         }
         partly_sent
@@ -285,6 +371,9 @@ impl SendQueue {
             return None;
         }
         let message = self.messages.remove(slot)?;
+        if let Reliability::Priority(priority) = message.reliability {
+            self.priorities.remove(&(priority, message.arrival));
+        }
         let unsent = message.unsent_bytes();
         self.unsent_bytes -= unsent;
         self.charged_bytes -= message.charge();
@@ -313,6 +402,17 @@ impl SendQueue {
             if !next.is_some_and(|next| self.messages.get(next).is_some_and(|m| m.is_abandoned)) {
                 return;
             }
+        }
+    }
+
+    /// Says it when the buffered amount has come down to the stream's threshold.
+    fn say_low(&mut self, stream_id: StreamId, events: &mut Events) {
+        if let Some(stream) = self.streams.get_mut(&stream_id)
+            && stream.is_above_threshold
+            && stream.buffered_bytes <= stream.low_threshold_bytes
+        {
+            stream.is_above_threshold = false;
+            events.push_back(Event::BufferedAmountLow(stream_id));
         }
     }
 

@@ -54,6 +54,11 @@ impl Scheduler {
         }
     }
 
+    /// Forgets all streams.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.scheduling);
+    }
+
     /// Puts a stream in line and says when its share is used up, in virtual time.
     pub(crate) fn wait(&mut self, wish: &Wish) -> u64 {
         self.turns += 1;
