@@ -69,6 +69,7 @@ fn make(config: &Config, _: &mut SeededEntropy, now: Timestamp) -> Box<dyn Endpo
         send_buffer_bytes: config.send_buffer_bytes,
         orders: Orders::default(),
         was_aborted: false,
+        is_connected: false,
         is_closed: false,
     })
 }
@@ -86,6 +87,8 @@ struct SctpProto {
     send_buffer_bytes: usize,
     orders: Orders,
     was_aborted: bool,
+    /// It counts as closed also before it has begun.
+    is_connected: bool,
     is_closed: bool,
 }
 
@@ -111,7 +114,10 @@ impl SctpProto {
         }
         while let Some(event) = association.poll() {
             let event = match event {
-                TheirEvent::Connected => Event::Connected,
+                TheirEvent::Connected => {
+                    self.is_connected = true;
+                    Event::Connected
+                }
                 TheirEvent::Stream(StreamEvent::Finished { id }) => {
                     Event::IncomingStreamsReset(vec![StreamId(id)])
                 }
@@ -125,7 +131,13 @@ impl SctpProto {
             };
             self.outbox.push_back(Output::Event(event));
         }
-        if association.is_closed() && !self.is_closed {
+        // It sends SHUTDOWN COMPLETE and forgets that it is closed.
+        let has_ended = self.outbox.iter().any(|output| match output {
+            Output::Datagram(datagram) => has_chunk(datagram, kind::SHUTDOWN_COMPLETE),
+            Output::Event(_) => false,
+        });
+        let is_closed = has_ended || association.is_closed() && self.is_connected;
+        if is_closed && !self.is_closed {
             self.is_closed = true;
             let reason = if self.was_aborted {
                 CloseReason::AbortedByPeer(0)
@@ -169,7 +181,7 @@ impl Endpoint for SctpProto {
             return;
         }
         self.orders.note(datagram);
-        self.was_aborted |= has_abort(datagram);
+        self.was_aborted |= has_chunk(datagram, kind::ABORT);
         let instant = self.instant(now);
         let bytes = Bytes::copy_from_slice(datagram);
         match self.endpoint.handle(instant, remote(), None, None, bytes) {

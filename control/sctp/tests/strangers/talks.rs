@@ -239,7 +239,7 @@ fn abort(sorts: [Sort; 2]) {
 }
 
 macro_rules! talks {
-    ($module:ident, $sorts:expr: $($talk:ident)*) => {
+    ($module:ident, $sorts:expr => $($talk:ident)*) => {
         mod $module {
             use super::*;
 
@@ -253,21 +253,21 @@ macro_rules! talks {
     };
 }
 
-talks!(dcsctp_calls_us, [DCSCTP, OURS]:
+talks!(dcsctp_calls_us, [DCSCTP, OURS] =>
     handshake ordered unordered partly_reliable reset_by_client reset_by_server
     shutdown_by_client shutdown_by_server abort);
-talks!(we_call_dcsctp, [OURS, DCSCTP]:
+talks!(we_call_dcsctp, [OURS, DCSCTP] =>
     handshake ordered unordered partly_reliable reset_by_client reset_by_server
     shutdown_by_client shutdown_by_server abort);
-talks!(sctp_proto_calls_us, [SCTP_PROTO, OURS]:
+talks!(sctp_proto_calls_us, [SCTP_PROTO, OURS] =>
     handshake ordered unordered partly_reliable reset_by_client reset_by_server
     shutdown_by_client shutdown_by_server abort);
-talks!(we_call_sctp_proto, [OURS, SCTP_PROTO]:
+talks!(we_call_sctp_proto, [OURS, SCTP_PROTO] =>
     handshake ordered unordered partly_reliable reset_by_client reset_by_server
     shutdown_by_client shutdown_by_server abort);
-talks!(dcsctp_calls_itself, [DCSCTP, DCSCTP]:
+talks!(dcsctp_calls_itself, [DCSCTP, DCSCTP] =>
     handshake ordered unordered partly_reliable reset_by_client shutdown_by_client);
-talks!(sctp_proto_calls_itself, [SCTP_PROTO, SCTP_PROTO]:
+talks!(sctp_proto_calls_itself, [SCTP_PROTO, SCTP_PROTO] =>
     handshake ordered unordered partly_reliable shutdown_by_client);
-talks!(strangers_call_each_other, [DCSCTP, SCTP_PROTO]:
+talks!(strangers_call_each_other, [DCSCTP, SCTP_PROTO] =>
     handshake ordered unordered partly_reliable shutdown_by_client);
