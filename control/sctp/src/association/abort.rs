@@ -4,6 +4,7 @@ use turnpike_types::Timestamp;
 
 use super::control::Control;
 use super::shutdown::ShutdownTimers;
+use super::stream_reset::StreamReset;
 use super::{Association, State};
 use crate::wire::{Cause, RawChunk, kind};
 use crate::{CloseReason, Discard, Event};
@@ -42,6 +43,7 @@ impl Association {
         self.negotiated = None;
         self.handshake = None;
         self.shutdown_timers = ShutdownTimers::default();
+        self.stream_reset = StreamReset::default();
         self.control = Control::default();
         self.sender.clear(&self.config, &mut self.events);
         self.events.push_back(Event::Closed(reason));

@@ -8,6 +8,7 @@ use turnpike_types::{Entropy, Timestamp};
 use super::control::OwnedCause;
 use super::init::PeerInit;
 use super::negotiated::{Features, Negotiated};
+use super::stream_reset::StreamReset;
 use super::{Association, State};
 use crate::path::Path;
 use crate::receive::Receiver;
@@ -155,6 +156,8 @@ impl Association {
         self.peer_tag = agreement.peer_tag;
         self.local_initial_tsn = agreement.local_initial_tsn;
         self.path = Path::new(&self.config);
+        self.stream_reset =
+            StreamReset::new(agreement.local_initial_tsn, agreement.peer_initial_tsn);
         self.receiver = Receiver::new(
             &self.config,
             agreement.peer_initial_tsn,

@@ -158,7 +158,8 @@ impl Association {
                 }
                 self.receiver.handle_i_forward_tsn(&forward);
             }
-            Chunk::ReConfig(_) | Chunk::CookieEcho(_) | Chunk::Pad => {}
+            Chunk::ReConfig(re_config) => self.handle_re_config(now, &re_config),
+            Chunk::CookieEcho(_) | Chunk::Pad => {}
             // Not alone in its packet.
             Chunk::Init(_) => return false,
             Chunk::Unknown => return self.handle_unknown(raw),
@@ -232,6 +233,7 @@ impl Association {
 
     /// Goes on with what waited for acknowledgements.
     pub(super) fn make_progress(&mut self, now: Timestamp) {
+        self.progress_reset(now);
         self.progress_shutdown(now);
         if self.wants_room && self.sender.memory_bytes() <= self.config.send_buffer_bytes / 2 {
             self.wants_room = false;

@@ -18,6 +18,7 @@ mod negotiated;
 mod output;
 mod send;
 mod shutdown;
+mod stream_reset;
 mod timeout;
 
 use alloc::collections::VecDeque;
@@ -38,6 +39,7 @@ use control::Control;
 use handshake::Handshake;
 use heartbeat::Heartbeat;
 use shutdown::ShutdownTimers;
+use stream_reset::StreamReset;
 
 /// One end of an association; see the [module](self).
 #[derive(Debug)]
@@ -61,6 +63,7 @@ pub struct Association {
     handshake: Option<Handshake>,
     heartbeat: Heartbeat,
     shutdown_timers: ShutdownTimers,
+    stream_reset: StreamReset,
     control: Control,
     /// Whole packets that are no part of the association, or its end.
     replies: VecDeque<Vec<u8>>,
@@ -99,6 +102,7 @@ impl Association {
             handshake: None,
             heartbeat: Heartbeat::default(),
             shutdown_timers: ShutdownTimers::default(),
+            stream_reset: StreamReset::default(),
             control: Control::default(),
             replies: VecDeque::new(),
             events: Events::new(),

@@ -130,6 +130,7 @@ impl Association {
         if self.control.heartbeat {
             self.write_heartbeat(writer);
         }
+        self.write_stream_reset(writer);
     }
 
     /// Adds a SACK that is due, or that DATA can carry along.

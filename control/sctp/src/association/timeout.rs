@@ -24,6 +24,7 @@ impl Association {
         }
         self.handle_shutdown_timeout(now);
         self.handle_heartbeat_timeout(now);
+        self.handle_reset_timeout(now);
         if self.has_peer() {
             self.make_progress(now);
         }
@@ -50,6 +51,7 @@ impl Association {
             self.sender.next_timeout(self.now, &self.path),
             sack,
             self.shutdown_at().map(retransmission),
+            self.reset_at().map(retransmission),
             heartbeat,
         ]
         .into_iter()

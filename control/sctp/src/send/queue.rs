@@ -4,7 +4,8 @@
 //! because it may have to be sent again. Bounded by `Config::send_buffer_bytes`, in which every
 //! message counts its payload and [`MESSAGE_OVERHEAD`].
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use turnpike_types::Timestamp;
@@ -30,6 +31,8 @@ pub(crate) struct SendQueue {
     charged_bytes: usize,
     arrivals: u64,
     highest_stream: u16,
+    /// Streams that wait for their reset and have nothing on its way.
+    settled: VecDeque<StreamId>,
     /// Messages with a priority, by it and by arrival.
     priorities: BTreeMap<(u32, u64), Slot>,
 }
@@ -109,6 +112,7 @@ impl SendQueue {
             charged_bytes: 0,
             arrivals: 0,
             highest_stream: 0,
+            settled: VecDeque::new(),
             priorities: BTreeMap::new(),
         }
     }
@@ -161,6 +165,33 @@ impl SendQueue {
         self.streams.get(&stream).is_some_and(|s| s.is_resetting)
     }
 
+    /// Takes no more messages for a stream until its reset has ended.
+    pub(crate) fn start_reset(&mut self, stream_id: StreamId) {
+        let stream = self.streams.entry(stream_id).or_default();
+        if !stream.is_resetting {
+            stream.is_resetting = true;
+            if stream.live_messages == 0 {
+                self.settled.push_back(stream_id);
+            }
+        }
+    }
+
+    /// Takes up to `most` streams that wait for their reset and have nothing on its way.
+    pub(crate) fn take_settled(&mut self, most: usize) -> Vec<StreamId> {
+        let count = self.settled.len().min(most);
+        self.settled.drain(..count).collect()
+    }
+
+    /// Ends a stream's reset: its numbers start anew, or go on.
+    pub(crate) fn finish_reset(&mut self, stream_id: StreamId, is_done: bool) {
+        if let Some(stream) = self.streams.get_mut(&stream_id) {
+            stream.is_resetting = false;
+            if is_done {
+                stream.reset_numbers();
+            }
+        }
+    }
+
     /// Drops everything, and streams begin anew.
     pub(crate) fn clear(&mut self, events: &mut Events) {
         for message in self.messages.iter().filter(|m| !m.is_abandoned) {
@@ -169,6 +200,7 @@ impl SendQueue {
         self.messages = Slab::new();
         self.streams = StreamMap::default();
         self.scheduler.clear();
+        self.settled.clear();
         self.priorities.clear();
         self.unsent_bytes = 0;
         self.charged_bytes = 0;
@@ -380,6 +412,9 @@ impl SendQueue {
         if let Some(stream) = self.streams.get_mut(&message.stream) {
             stream.live_messages -= 1;
             stream.buffered_bytes -= unsent;
+            if stream.live_messages == 0 && stream.is_resetting {
+                self.settled.push_back(message.stream);
+            }
         }
         Some(message)
     }

@@ -1,7 +1,10 @@
 //! Two associations with nothing between them but lists of packets in virtual time.
 
 mod handshake;
+mod loss;
 mod messages;
+mod partial_reliability;
+mod stream_reset;
 
 use alloc::vec;
 use alloc::vec::Vec;
