@@ -97,6 +97,15 @@ impl Conversation {
         self.settle();
     }
 
+    pub(crate) fn reset(&mut self, by: usize, stream: StreamId) {
+        let now = self.now();
+        let end = &mut self.ends[by];
+        if let Err(error) = end.endpoint.reset_streams(now, &[stream]) {
+            panic!("{} does not reset {stream:?}: {error:?}", end.name);
+        }
+        self.settle();
+    }
+
     /// Runs until the condition holds; two minutes are too long.
     pub(crate) fn run_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         self.settle();
@@ -153,7 +162,9 @@ impl Conversation {
                 while let Some(output) = self.ends[side].endpoint.poll_output(now) {
                     match output {
                         Output::Datagram(datagram) => {
-                            if std::env::var("TRACE").is_ok() { trace(now, self.ends[side].name, &datagram); }
+                            if std::env::var("TRACE").is_ok() {
+                                trace(now, self.ends[side].name, &datagram);
+                            }
                             self.wire.send(side, &datagram);
                         }
                         Output::Event(event) => self.ends[side].events.push(event),
@@ -212,10 +223,33 @@ fn trace(now: Timestamp, name: &str, datagram: &[u8]) {
     for raw in p.chunks() {
         let raw = raw.unwrap();
         match Chunk::parse(raw).unwrap() {
-            Chunk::Data(d) => println!("{now} {name} DATA tsn {} sid {} ssn {} b{} e{} u{} first {} len {}", d.tsn, d.stream.0, d.message, d.is_begin, d.is_end, d.is_unordered, d.payload[0], d.payload.len()),
-            Chunk::Sack(s) => println!("{now} {name} SACK {} rwnd {} gaps {:?} dups {:?}", s.cumulative_tsn_ack, s.a_rwnd, s.gap_blocks().collect::<Vec<_>>(), s.duplicates().collect::<Vec<_>>()),
-            Chunk::ForwardTsn(f) => println!("{now} {name} FWD {} {:?}", f.new_cumulative_tsn, f.streams().collect::<Vec<_>>()),
-            Chunk::ReConfig(f) => println!("{now} {name} RECONF {:?}", f.parameters().collect::<Vec<_>>()),
+            Chunk::Data(d) => println!(
+                "{now} {name} DATA tsn {} sid {} ssn {} b{} e{} u{} first {} len {}",
+                d.tsn,
+                d.stream.0,
+                d.message,
+                d.is_begin,
+                d.is_end,
+                d.is_unordered,
+                d.payload[0],
+                d.payload.len()
+            ),
+            Chunk::Sack(s) => println!(
+                "{now} {name} SACK {} rwnd {} gaps {:?} dups {:?}",
+                s.cumulative_tsn_ack,
+                s.a_rwnd,
+                s.gap_blocks().collect::<Vec<_>>(),
+                s.duplicates().collect::<Vec<_>>()
+            ),
+            Chunk::ForwardTsn(f) => println!(
+                "{now} {name} FWD {} {:?}",
+                f.new_cumulative_tsn,
+                f.streams().collect::<Vec<_>>()
+            ),
+            Chunk::ReConfig(f) => println!(
+                "{now} {name} RECONF {:?}",
+                f.parameters().collect::<Vec<_>>()
+            ),
             c => println!("{now} {name} {} {:?}", raw.kind, c),
         }
     }

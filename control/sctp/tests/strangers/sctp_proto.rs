@@ -164,9 +164,9 @@ fn put(outbox: &mut VecDeque<Output>, payload: Payload) {
     );
 }
 
-fn has_abort(datagram: &[u8]) -> bool {
+fn has_chunk(datagram: &[u8], kind: u8) -> bool {
     let packet = Packet::parse(datagram, ChecksumRule::Required);
-    packet.is_ok_and(|packet| packet.chunks().flatten().any(|raw| raw.kind == kind::ABORT))
+    packet.is_ok_and(|packet| packet.chunks().flatten().any(|raw| raw.kind == kind))
 }
 
 impl Endpoint for SctpProto {
