@@ -121,11 +121,11 @@ impl DataChannels {
 
     /// How many ids there are, as far as is known.
     fn streams(&self) -> u16 {
-        u16::MAX
+        let negotiated = self.association.negotiated();
+        negotiated.map_or(u16::MAX, |it| it.outgoing_streams.min(it.incoming_streams))
     }
 
     fn set_weight(&mut self, id: ChannelId, priority: u16) {
-        self.association
-            .set_stream_weight(stream(id), priority.max(1));
+        self.association.set_stream_weight(stream(id), priority);
     }
 }

@@ -99,10 +99,11 @@ impl Sender {
         }
     }
 
-    /// A probe is sent when nothing was heard for one and a half round trips, once.
+    /// A probe is sent when what was sent last has not been heard of for one and a half round trips,
+    /// and nothing at all for a quarter of one; once.
     ///
-    /// RFC 8985 waits two, for acknowledgements that are delayed; here the last chunk asks for its
-    /// acknowledgement at once.
+    /// RFC 8985 section 7.2 waits two from whatever was heard last, for acknowledgements that are
+    /// delayed; here the last chunk asks for its acknowledgement at once.
     fn arm_probe(&mut self, now: Timestamp, path: &Path) {
         let is_wanted = self.recovery_end.is_none()
             && self.probe.sent.is_none()
@@ -111,7 +112,8 @@ impl Sender {
             && !self.flight.has_lost();
         self.probe.at = match path.rto.srtt() {
             Some(srtt) if is_wanted => {
-                let at = now + (srtt + srtt / 2).max(PROBE_AFTER_MIN);
+                let after_sending = path.last_sent_at + (srtt + srtt / 2).max(PROBE_AFTER_MIN);
+                let at = after_sending.max(now + srtt / 4);
                 self.t3_at.filter(|&t3_at| t3_at > at).map(|_| at)
             }
             _ => None,

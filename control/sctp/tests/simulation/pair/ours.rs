@@ -78,6 +78,6 @@ impl Endpoint for Own {
     }
 
     fn memory_bytes(&self) -> Option<usize> {
-        None
+        Some(self.association.memory_bytes())
     }
 }

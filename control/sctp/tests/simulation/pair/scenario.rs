@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use turnpike_sctp::{CloseReason, Event};
+use turnpike_sctp::{CloseReason, Event, Incoming};
 use turnpike_sim::World;
 use turnpike_types::Timestamp;
 
 use super::direction::Direction;
 use super::endpoint::{Output, Sort};
+use super::letter;
 use super::plan::{Ending, Plan};
 use super::side::Side;
 use super::sniffer;
@@ -253,6 +254,8 @@ impl Scenario {
             let Some(incoming) = self.sides[side].endpoint.receive(now) else {
                 break;
             };
+            self.wire
+                .note(|| format!("side {side} got {}", describe(&incoming)));
             let part_max = self.part_max(side);
             self.directions[1 - side].got(&incoming, part_max)?;
         }
@@ -415,6 +418,19 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// A message or a part of one, to read.
+fn describe(incoming: &Incoming) -> String {
+    let number = letter::number(&incoming.payload).filter(|_| incoming.is_begin);
+    format!(
+        "{number:?} on {:?}: {} bytes, begin {}, end {}, unordered {}",
+        incoming.stream,
+        incoming.payload.len(),
+        incoming.is_begin,
+        incoming.is_end,
+        incoming.is_unordered
+    )
 }
 
 /// The longest timeout of a plan and a second: by then somebody retransmits, probes or answers.

@@ -7,7 +7,8 @@ use super::endpoint::Sort;
 use super::scenario::{Scenario, Summary};
 use super::violation::{Checked, Invariant, Violation};
 
-/// Runs as many seeds as the environment asks for (100), or replays the one it asks for.
+/// Runs as many seeds as the environment asks for (100), or replays the one it asks for. With
+/// `TURNPIKE_SIM_SURVEY` it does not stop at the first that fails.
 pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
     let names = sorts.map(|sort| sort.name);
     if let Some(seed) = number("TURNPIKE_SIM_SEED") {
@@ -20,10 +21,15 @@ pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
     let seeds = number("TURNPIKE_SIM_SEEDS").unwrap_or(100);
     let (started, mut told) = (Instant::now(), Instant::now());
     let mut totals = Totals::default();
+    let is_survey = number("TURNPIKE_SIM_SURVEY").is_some();
+    let mut failed = Vec::new();
     for seed in 0..seeds {
         match run_checked(seed, sorts) {
             Ok(summary) => totals.add(&summary),
-            Err(violation) => fail(seed, &violation),
+            Err(violation) => failed.push((seed, violation)),
+        }
+        if !is_survey && !failed.is_empty() {
+            break;
         }
         if told.elapsed() > Duration::from_secs(10) {
             told = Instant::now();
