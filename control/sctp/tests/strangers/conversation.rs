@@ -161,12 +161,7 @@ impl Conversation {
             loop {
                 while let Some(output) = self.ends[side].endpoint.poll_output(now) {
                     match output {
-                        Output::Datagram(datagram) => {
-                            if std::env::var("TRACE").is_ok() {
-                                trace(now, self.ends[side].name, &datagram);
-                            }
-                            self.wire.send(side, &datagram);
-                        }
+                        Output::Datagram(datagram) => self.wire.send(side, &datagram),
                         Output::Event(event) => self.ends[side].events.push(event),
                     }
                 }
@@ -214,43 +209,5 @@ pub(crate) fn message(stream: u16, byte: u8, len: usize) -> Outgoing {
         is_unordered: false,
         reliability: Reliability::Reliable,
         id: None,
-    }
-}
-
-fn trace(now: Timestamp, name: &str, datagram: &[u8]) {
-    use turnpike_sctp::wire::*;
-    let p = Packet::parse(datagram, ChecksumRule::MayBeZero).unwrap();
-    for raw in p.chunks() {
-        let raw = raw.unwrap();
-        match Chunk::parse(raw).unwrap() {
-            Chunk::Data(d) => println!(
-                "{now} {name} DATA tsn {} sid {} ssn {} b{} e{} u{} first {} len {}",
-                d.tsn,
-                d.stream.0,
-                d.message,
-                d.is_begin,
-                d.is_end,
-                d.is_unordered,
-                d.payload[0],
-                d.payload.len()
-            ),
-            Chunk::Sack(s) => println!(
-                "{now} {name} SACK {} rwnd {} gaps {:?} dups {:?}",
-                s.cumulative_tsn_ack,
-                s.a_rwnd,
-                s.gap_blocks().collect::<Vec<_>>(),
-                s.duplicates().collect::<Vec<_>>()
-            ),
-            Chunk::ForwardTsn(f) => println!(
-                "{now} {name} FWD {} {:?}",
-                f.new_cumulative_tsn,
-                f.streams().collect::<Vec<_>>()
-            ),
-            Chunk::ReConfig(f) => println!(
-                "{now} {name} RECONF {:?}",
-                f.parameters().collect::<Vec<_>>()
-            ),
-            c => println!("{now} {name} {} {:?}", raw.kind, c),
-        }
     }
 }

@@ -13,6 +13,8 @@
 
 mod conversation;
 mod dcsctp;
+#[path = "../../examples/udp_encapsulation/driver.rs"]
+mod driver;
 mod orders;
 #[path = "../simulation/pair/mod.rs"]
 #[expect(
@@ -22,3 +24,4 @@ mod orders;
 mod pair;
 mod sctp_proto;
 mod talks;
+mod usrsctp;

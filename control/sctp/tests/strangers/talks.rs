@@ -162,6 +162,7 @@ fn partly_reliable(sorts: [Sort; 2]) {
 fn reset(sorts: [Sort; 2], by: usize) {
     let stream = StreamId(3);
     let heard = Event::IncomingStreamsReset(vec![stream]);
+    let done = Event::OutgoingStreamsReset(vec![stream]);
     for weather in weathers() {
         let mut conversation = Conversation::connected(sorts, weather, &config());
         for from in [0, 1] {
@@ -175,9 +176,8 @@ fn reset(sorts: [Sort; 2], by: usize) {
         if conversation.ends[1 - by].name != SCTP_PROTO.name {
             conversation.reset(1 - by, stream);
         }
-        conversation.run_until("the first is done and heard too", |it| {
-            let end = &it.ends[by];
-            end.has(&Event::OutgoingStreamsReset(vec![stream])) && end.has(&heard)
+        conversation.run_until("both are done and heard", |it| {
+            it.ends.iter().all(|end| end.has(&done) && end.has(&heard))
         });
         for from in [0, 1] {
             conversation.send(from, message(3, 8, 5_000));
