@@ -135,6 +135,7 @@ impl DataChannels {
     }
 
     /// Queues a message whose life is told in events under `id`: sent, then acknowledged or expired.
+    /// The last 65,536 numbers are not for messages of the application.
     ///
     /// # Errors
     /// Why it was not taken.
@@ -145,6 +146,9 @@ impl DataChannels {
         payload: impl Into<Payload>,
         id: MessageId,
     ) -> Result<(), SendError> {
+        if id.0 >= open::OPEN_MESSAGES {
+            return Err(SendError::ReservedMessageId);
+        }
         self.send_payload(now, channel, payload.into(), Some(id))
     }
 
@@ -248,8 +252,12 @@ impl DataChannels {
         &mut self,
         channel: ChannelId,
         bytes: Bytes,
+        id: Option<MessageId>,
     ) -> Result<(), turnpike_sctp::SendError> {
-        let message = Outgoing::new(stream(channel), ppid::DCEP, bytes);
+        let message = Outgoing {
+            id,
+            ..Outgoing::new(stream(channel), ppid::DCEP, bytes)
+        };
         self.association.send(self.now, message)
     }
 
@@ -265,6 +273,9 @@ impl DataChannels {
     fn hear(&mut self, event: turnpike_sctp::Event) {
         use turnpike_sctp::Event as Below;
         match event {
+            Below::MessageSent(id) if self.hear_of_message(id, true) => {}
+            Below::MessageAcknowledged(id) | Below::MessageExpired { id, .. }
+                if self.hear_of_message(id, false) => {}
             Below::BufferedAmountLow(stream) => self.hear_low(ChannelId(stream.0)),
             Below::IncomingStreamsReset(streams) => self.hear_incoming_reset(&streams),
             Below::OutgoingStreamsReset(streams) | Below::ResetRefused(streams) => {

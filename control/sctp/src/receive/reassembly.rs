@@ -78,7 +78,6 @@ struct Head {
 struct Loose {
     payload: Bytes,
     is_end: bool,
-    head: Head,
 }
 
 impl Reassembly {
@@ -190,7 +189,6 @@ impl Reassembly {
         let loose = Loose {
             payload: Bytes::copy_from_slice(data.payload),
             is_end: data.is_end,
-            head,
         };
         if let Some(old) = self.loose.insert(place, loose) {
             self.charged_bytes -= Self::cost(old.payload.len());
