@@ -90,6 +90,9 @@ pub enum SendError {
     /// There is no such channel, or it is closing.
     #[error("no open channel {}", .0.0)]
     NoChannel(ChannelId),
+    /// The last 65,536 message ids are not the application's.
+    #[error("message ids must be below 2^64 - 65,536")]
+    ReservedMessageId,
     /// The message is larger than the peer takes.
     #[error("the message has {bytes} bytes and the peer takes {max}: split it")]
     MessageTooLarge {

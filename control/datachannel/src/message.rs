@@ -73,9 +73,16 @@ pub struct Message {
     pub kind: Kind,
     /// The bytes; an empty message has none.
     pub payload: Bytes,
-    /// Whether this is the first part. Where the part before was not the last of its message, the
-    /// sender gave that message up.
+    /// Whether this is the first part.
     pub is_begin: bool,
     /// Whether this is the last part.
     pub is_end: bool,
+}
+
+impl Message {
+    /// Whether the sender gave the message up, so that the parts that came are all there will be.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.is_end && !self.is_begin && self.payload.is_empty()
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     /// Whether the peer is known to know the channel; until then all is sent in order
     /// (RFC 8832 section 6).
     pub(crate) is_established: bool,
+    /// Whether the peer will hear of the channel: nothing to announce, or DATA_CHANNEL_OPEN was sent.
+    pub(crate) is_announced: bool,
     /// Whether the application has sent anything since it was last told that little is buffered.
     pub(crate) is_low_news: bool,
     /// Whether parts of an old-style message have arrived and more must follow.
@@ -65,7 +67,7 @@ impl Closing {
         is_incoming_reset: false,
         is_known: true,
     };
-    /// The peer began.
+    /// The peer began, or has never heard of the channel.
     pub(crate) const BY_PEER: Self = Self {
         is_incoming_reset: true,
         ..Self::LOCAL
@@ -173,6 +175,7 @@ impl Table {
         let entry = Entry {
             channel,
             is_established,
+            is_announced: is_established,
             is_low_news: false,
             is_amid_parts: false,
             message_bytes: 0,

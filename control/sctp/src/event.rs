@@ -62,7 +62,8 @@ pub enum Event {
     SendBufferRoom,
     /// The outgoing streams start anew at number zero, as asked.
     OutgoingStreamsReset(Vec<StreamId>),
-    /// The peer started these streams anew; empty means all.
+    /// The peer started these streams anew; empty means all. All that came on them before has been
+    /// received.
     IncomingStreamsReset(Vec<StreamId>),
     /// The peer refused to have these streams reset.
     ResetRefused(Vec<StreamId>),

@@ -23,10 +23,7 @@ impl DataChannels {
     /// Closes a channel and drops what is queued on it.
     pub fn discard(&mut self, now: Timestamp, channel: ChannelId) {
         self.advance(now);
-        if self.table.entry(channel).is_some() {
-            self.association.purge(self.now, stream(channel));
-            self.begin_close(channel, Closing::LOCAL);
-        }
+        self.drop_channel(channel);
     }
 
     /// The peer broke a rule on this id: whatever is there is closed.
@@ -34,10 +31,7 @@ impl DataChannels {
         self.events.push_back(Event::Violation(id, violation));
         match self.table.get(id) {
             Some(Slot::Closing(_)) => {}
-            Some(Slot::Open(_)) => {
-                self.association.purge(self.now, stream(id));
-                self.begin_close(id, Closing::LOCAL);
-            }
+            Some(Slot::Open(_)) => self.drop_channel(id),
             None => self.begin_close(id, Closing::NEVER_OPEN),
         }
     }
@@ -83,6 +77,19 @@ impl DataChannels {
             closing.is_outgoing_reset = true;
             let closing = *closing;
             self.finish_if_over(id, closing);
+        }
+    }
+
+    /// Closes an open channel with what is queued on it. Where that includes its DATA_CHANNEL_OPEN,
+    /// the peer will never know it, and has nothing to reset.
+    fn drop_channel(&mut self, id: ChannelId) {
+        if let Some(entry) = self.table.entry(id) {
+            let closing = match entry.is_announced {
+                true => Closing::LOCAL,
+                false => Closing::BY_PEER,
+            };
+            self.association.purge(self.now, stream(id));
+            self.begin_close(id, closing);
         }
     }
 

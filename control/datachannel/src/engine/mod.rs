@@ -36,6 +36,8 @@ pub struct DataChannels {
     peer_message_size_max: u64,
     now: Timestamp,
     events: VecDeque<Event>,
+    /// The end of the association, while there are messages that came before it.
+    last_event: Option<turnpike_sctp::Event>,
     /// The next message for the application.
     inbox: Option<Message>,
     /// Channels whose DATA_CHANNEL_ACK the association could not take yet.
@@ -61,6 +63,7 @@ impl DataChannels {
             peer_message_size_max: config.peer_message_size_max,
             now,
             events: VecDeque::new(),
+            last_event: None,
             inbox: None,
             unacknowledged: BTreeSet::new(),
             unreset: BTreeSet::new(),
@@ -99,10 +102,10 @@ impl DataChannels {
                 Some(turnpike_sctp::Output::Transmit(it)) => return Some(Output::Transmit(it)),
                 Some(turnpike_sctp::Output::Event(event)) => self.hear(event),
                 None if self.inbox.is_some() => return None,
-                None => {
-                    let incoming = self.association.receive()?;
-                    self.take(incoming);
-                }
+                None => match self.association.receive() {
+                    Some(incoming) => self.take(incoming),
+                    None => self.end()?,
+                },
             }
         }
     }
@@ -132,6 +135,7 @@ impl DataChannels {
     }
 
     /// Queues a message whose life is told in events under `id`: sent, then acknowledged or expired.
+    /// The last 65,536 numbers are not for messages of the application.
     ///
     /// # Errors
     /// Why it was not taken.
@@ -142,6 +146,9 @@ impl DataChannels {
         payload: impl Into<Payload>,
         id: MessageId,
     ) -> Result<(), SendError> {
+        if id.0 >= open::OPEN_MESSAGES {
+            return Err(SendError::ReservedMessageId);
+        }
         self.send_payload(now, channel, payload.into(), Some(id))
     }
 
@@ -245,15 +252,30 @@ impl DataChannels {
         &mut self,
         channel: ChannelId,
         bytes: Bytes,
+        id: Option<MessageId>,
     ) -> Result<(), turnpike_sctp::SendError> {
-        let message = Outgoing::new(stream(channel), ppid::DCEP, bytes);
+        let message = Outgoing {
+            id,
+            ..Outgoing::new(stream(channel), ppid::DCEP, bytes)
+        };
         self.association.send(self.now, message)
+    }
+
+    /// The association is over and everything was received.
+    fn end(&mut self) -> Option<()> {
+        let event = self.last_event.take()?;
+        self.close_all_from(ChannelId(0));
+        self.events.push_back(Event::Association(event));
+        Some(())
     }
 
     /// What the association says, in terms of channels.
     fn hear(&mut self, event: turnpike_sctp::Event) {
         use turnpike_sctp::Event as Below;
         match event {
+            Below::MessageSent(id) if self.hear_of_message(id, true) => {}
+            Below::MessageAcknowledged(id) | Below::MessageExpired { id, .. }
+                if self.hear_of_message(id, false) => {}
             Below::BufferedAmountLow(stream) => self.hear_low(ChannelId(stream.0)),
             Below::IncomingStreamsReset(streams) => self.hear_incoming_reset(&streams),
             Below::OutgoingStreamsReset(streams) | Below::ResetRefused(streams) => {
@@ -268,7 +290,8 @@ impl DataChannels {
                 self.retry();
                 self.events.push_back(Event::Association(event));
             }
-            Below::Closed(_) | Below::Restarted | Below::AssociationReset => {
+            Below::Closed(_) => self.last_event = Some(event),
+            Below::Restarted | Below::AssociationReset => {
                 self.close_all_from(ChannelId(0));
                 self.events.push_back(Event::Association(event));
             }

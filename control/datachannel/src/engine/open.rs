@@ -1,6 +1,7 @@
 //! Opening: by DCEP from either side (RFC 8832 section 6), or agreed elsewhere (section 4).
 
 use bytes::Bytes;
+use turnpike_sctp::MessageId;
 use turnpike_types::Timestamp;
 
 use super::{DataChannels, stream};
@@ -30,7 +31,7 @@ impl DataChannels {
         let streams = self.streams();
         let id = self.table.next_id(streams).ok_or(OpenError::NoFreeId)?;
         self.set_weight(id, channel.priority);
-        self.send_dcep(id, Bytes::from(message))?;
+        self.send_dcep(id, Bytes::from(message), Some(open_message(id)))?;
         self.table.open(id, channel, false);
         Ok(id)
     }
@@ -92,6 +93,16 @@ impl DataChannels {
         self.acknowledge(id);
     }
 
+    /// The association tells of a message; `false` where it is the application's.
+    pub(super) fn hear_of_message(&mut self, message: MessageId, is_sent: bool) -> bool {
+        let id = message.0.checked_sub(OPEN_MESSAGES);
+        let id = id.and_then(|id| u16::try_from(id).ok()).map(ChannelId);
+        if let Some(entry) = id.and_then(|id| self.table.entry_mut(id)) {
+            entry.is_announced |= is_sent;
+        }
+        id.is_some()
+    }
+
     /// DATA_CHANNEL_ACK came, or a message, which says as much.
     pub(super) fn hear_of_open(&mut self, id: ChannelId) {
         if let Some(entry) = self.table.entry_mut(id)
@@ -129,3 +140,11 @@ impl DataChannels {
         self.association.set_stream_weight(stream(id), priority);
     }
 }
+
+/// The number under which the association tells of a channel's DATA_CHANNEL_OPEN.
+const fn open_message(id: ChannelId) -> MessageId {
+    MessageId(OPEN_MESSAGES + id.0 as u64)
+}
+
+/// The first number of ours; those below are the application's.
+pub(super) const OPEN_MESSAGES: u64 = u64::MAX - 65_535;

@@ -53,16 +53,14 @@ impl Entry {
     /// A message, or a part of one, as the application sees it.
     fn assemble(&mut self, channel: ChannelId, content: Content, incoming: Incoming) -> Message {
         let is_begin = incoming.is_begin && !self.is_amid_parts;
-        let (kind, is_end) = match content {
-            Content::Part(kind) => (kind, false),
-            Content::User(kind) | Content::Empty(kind) => (kind, incoming.is_end),
+        let (kind, is_last) = match content {
+            // Nothing at all: the peer gave the message up.
+            Content::Part(kind) => (kind, incoming.payload.is_empty()),
+            Content::User(kind) | Content::Empty(kind) => (kind, true),
             Content::Dcep => (Kind::Binary, true),
         };
-        if matches!(content, Content::Part(_)) {
-            self.is_amid_parts = true;
-        } else if is_end {
-            self.is_amid_parts = false;
-        }
+        self.is_amid_parts = !is_last;
+        let is_end = is_last && incoming.is_end;
         let mut payload = incoming.payload;
         if matches!(content, Content::Empty(_)) {
             payload.clear();

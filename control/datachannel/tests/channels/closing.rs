@@ -123,6 +123,17 @@ fn channel_closed_before_it_was_known_never_opens_for_us() {
 }
 
 #[test]
+fn channel_discarded_before_the_peer_heard_of_it_is_gone_at_once() {
+    let mut net = pair();
+    let id = net.a.open(net.now, Channel::named("")).unwrap();
+    net.a.discard(net.now, id);
+    net.run();
+    assert_eq!(net.a_events, [Event::Closed(id)]);
+    assert_eq!(net.b_events, []);
+    assert_eq!(net.a.open(net.now, Channel::named("")), Ok(id));
+}
+
+#[test]
 fn thousand_opens_and_closes_leave_nothing_behind() {
     let mut net = pair();
     net.open(Channel::named("stays"));
@@ -136,6 +147,7 @@ fn thousand_opens_and_closes_leave_nothing_behind() {
         for _ in 0..5 {
             net.a.send(net.now, id, vec![0; 20_000]).unwrap();
         }
+        net.run_for(Duration::from_millis(15));
         net.a.discard(net.now, id);
         net.run();
         net.b_messages.clear();

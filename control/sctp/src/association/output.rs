@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Association, PATH, State};
 use crate::wire::{Checksum, Header, PacketWriter};
-use crate::{Output, Transmit};
+use crate::{Event, Output, Transmit};
 
 impl Association {
     /// Yields the next output; a packet is written to `buf`, which should have
@@ -14,6 +14,11 @@ impl Association {
     pub fn poll_output(&mut self, buf: &mut [u8]) -> Option<Output> {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(event));
+        }
+        while let Some(streams) = self.receiver.take_reset() {
+            if !self.is_over {
+                return Some(Output::Event(Event::IncomingStreamsReset(streams)));
+            }
         }
         while let Some(packet) = self.replies.pop_front() {
             if let Some(place) = buf.get_mut(..packet.len()) {

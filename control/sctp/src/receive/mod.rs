@@ -77,13 +77,18 @@ impl Receiver {
         self.reassembly.charged_bytes()
     }
 
-    /// Starts incoming streams anew; none named is all.
-    pub(crate) fn reset_streams(&mut self, streams: &[StreamId]) {
-        for &stream in streams {
-            self.reassembly.reset_stream(stream);
+    /// Starts incoming streams anew; none named is all. `false` where too many of the peer's resets
+    /// wait for the application already.
+    pub(crate) fn reset_streams(&mut self, streams: Vec<StreamId>) -> bool {
+        let has_room = self.reassembly.has_room_for_reset();
+        if has_room {
+            self.reassembly.reset_streams(streams);
         }
-        if streams.is_empty() {
-            self.reassembly.reset_all_streams();
-        }
+        has_room
+    }
+
+    /// Streams whose reset is next for the application to hear of.
+    pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
+        self.reassembly.take_reset()
     }
 }

@@ -30,6 +30,10 @@ pub(crate) struct Reassembly {
     next: StreamMap<u64>,
     /// For the application, in order.
     ready: VecDeque<Incoming>,
+    /// How many the application has taken.
+    taken: u64,
+    /// Streams that the peer has reset, each with the number of messages that came before it.
+    resets: VecDeque<(u64, Vec<StreamId>)>,
     /// The run of which the application has the beginning.
     partial: Option<Place>,
     charged_bytes: usize,
@@ -89,6 +93,8 @@ impl Reassembly {
             early: BTreeMap::new(),
             next: StreamMap::default(),
             ready: VecDeque::new(),
+            taken: 0,
+            resets: VecDeque::new(),
             partial: None,
             charged_bytes: 0,
             partial_delivery_bytes,
@@ -113,14 +119,49 @@ impl Reassembly {
         !self.ready.is_empty()
     }
 
-    /// Hands over what is next.
+    /// Hands over what is next; nothing while a reset has to be told first.
     pub(crate) fn take(&mut self) -> Option<Incoming> {
+        if self.is_reset_due() {
+            return None;
+        }
         let incoming = self.ready.pop_front()?;
+        self.taken += 1;
         self.charged_bytes -= Self::cost(incoming.payload.len());
         if self.ready.is_empty() && self.ready.capacity() > READY_KEPT_MAX {
             self.ready = VecDeque::new();
         }
         Some(incoming)
+    }
+
+    /// Streams that were reset just here: the application has all that came before, and nothing of
+    /// what came after.
+    pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
+        if self.is_reset_due() {
+            self.resets.pop_front().map(|(_, streams)| streams)
+        } else {
+            None
+        }
+    }
+
+    /// Whether one more reset may wait to be told.
+    pub(crate) fn has_room_for_reset(&self) -> bool {
+        self.resets.len() < RESETS_MAX
+    }
+
+    /// Starts incoming streams' numbers anew (RFC 6525 section 5.2.2).
+    pub(crate) fn reset_streams(&mut self, streams: Vec<StreamId>) {
+        for &stream in &streams {
+            self.reset_stream(stream);
+        }
+        if streams.is_empty() {
+            self.reset_all_streams();
+        }
+        let place = self.taken + self.ready.len() as u64;
+        self.resets.push_back((place, streams));
+    }
+
+    fn is_reset_due(&self) -> bool {
+        self.resets.front().is_some_and(|(at, _)| *at <= self.taken)
     }
 
     /// Takes a fragment whose TSN is new. `spare_bytes` is what may be set aside for the rest of its
@@ -200,9 +241,8 @@ impl Reassembly {
         self.hand_on_early(stream);
     }
 
-    /// Starts an incoming stream's numbers anew (RFC 6525 section 5.2.2). What was whole is handed
-    /// on, what was not is gone.
-    pub(crate) fn reset_stream(&mut self, stream: StreamId) {
+    /// What was whole is handed on, what was not is gone.
+    fn reset_stream(&mut self, stream: StreamId) {
         while let Some(entry) = self.early.range((stream, 0)..=(stream, u64::MAX)).next() {
             let key = *entry.0;
             if let Some(message) = self.early.remove(&key) {
@@ -217,8 +257,7 @@ impl Reassembly {
         }
     }
 
-    /// Starts the numbers of all incoming streams anew.
-    pub(crate) fn reset_all_streams(&mut self) {
+    fn reset_all_streams(&mut self) {
         let early = core::mem::take(&mut self.early);
         self.ready.extend(early.into_values());
         self.next.clear();
@@ -523,5 +562,7 @@ const NUMBERS_BEGIN: u64 = 1 << 32;
 const OVERHEAD: usize = size_of::<Incoming>() + size_of::<Place>() + 32;
 /// No more is set aside for a message that has only begun.
 const USUAL_MAX: usize = 64 * 1024;
+/// Resets that wait for the application; the peer has to ask again for more.
+const RESETS_MAX: usize = 16;
 /// An empty queue keeps this many entries for next time.
 const READY_KEPT_MAX: usize = 1024;

@@ -4,8 +4,8 @@ use turnpike_types::Timestamp;
 
 use super::super::Association;
 use super::Streams;
+use crate::Tsn;
 use crate::wire::{PacketWriter, ReConfig, ReConfigParameter};
-use crate::{Event, Tsn};
 
 /// What we said to a request.
 #[derive(Clone, Copy, Debug)]
@@ -120,11 +120,10 @@ impl Association {
         if streams.iter().any(|stream| stream.0 >= incoming) {
             return ReConfigParameter::WRONG_SSN;
         }
-        if self.receiver.cumulative().is_before(last_tsn) {
+        let is_early = self.receiver.cumulative().is_before(last_tsn);
+        if is_early || !self.receiver.reset_streams(streams) {
             return ReConfigParameter::IN_PROGRESS;
         }
-        self.receiver.reset_streams(&streams);
-        self.events.push_back(Event::IncomingStreamsReset(streams));
         ReConfigParameter::PERFORMED
     }
 

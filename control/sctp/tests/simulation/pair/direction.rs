@@ -9,7 +9,7 @@ use std::time::Duration;
 use turnpike_sctp::{Event, Incoming, Outgoing, Ppid, Reliability, StreamId};
 use turnpike_types::Timestamp;
 
-use super::letter::{self, NAMED_MIN, Number};
+use super::letter::{self, Number};
 use super::violation::{Checked, ensure};
 
 /// The book of one direction.
@@ -75,10 +75,11 @@ impl Direction {
     pub(crate) fn sent(&mut self, now: Timestamp, message: &Outgoing) {
         let number = self.next_number();
         let is_reliable = message.reliability == Reliability::Reliable;
-        if is_reliable && !self.is_receiver_gone {
+        let is_awaited = is_reliable && !self.is_receiver_gone;
+        if is_awaited {
             self.undelivered_reliable += 1;
         }
-        if is_reliable && !message.is_unordered {
+        if is_awaited && !message.is_unordered {
             let arriving = self.arriving.entry(message.stream).or_default();
             arriving.reliable.push_back(number);
         }
@@ -137,16 +138,14 @@ impl Direction {
             PayloadIntact,
             "{stream:?}: a part without a beginning"
         );
-        if incoming.is_begin {
-            let given_up = letter::number(&arriving.parts).filter(|_| arriving.is_amid);
-            let record = given_up.and_then(|number| self.records.get(number as usize));
-            let was_reliable = record.is_some_and(|it| it.reliability == Reliability::Reliable);
-            ensure!(
-                !was_reliable,
-                ReliableArrives,
-                "{stream:?}: {given_up:?} ends halfway"
-            );
-            arriving.parts.clear();
+        ensure!(
+            !incoming.is_begin || !arriving.is_amid,
+            PayloadIntact,
+            "{stream:?}: {:?} ends halfway",
+            letter::number(&arriving.parts)
+        );
+        if incoming.payload.is_empty() {
+            return self.given_up(stream);
         }
         arriving.parts.extend_from_slice(&incoming.payload);
         arriving.is_amid = !incoming.is_end;
@@ -178,6 +177,21 @@ impl Direction {
         if record.reliability == Reliability::Reliable && !record.is_void {
             self.undelivered_reliable -= 1;
         }
+        Ok(())
+    }
+
+    /// The receiver heard that no more of a message will come.
+    fn given_up(&mut self, stream: StreamId) -> Checked {
+        let arriving = self.arriving.entry(stream).or_default();
+        arriving.is_amid = false;
+        let number = letter::number(&std::mem::take(&mut arriving.parts));
+        let record = number.and_then(|it| self.records.get(it as usize));
+        let may_be = record.is_some_and(|it| it.reliability != Reliability::Reliable);
+        ensure!(
+            may_be,
+            ReliableArrives,
+            "{stream:?}: {number:?} is given up: {record:?}"
+        );
         Ok(())
     }
 
@@ -243,7 +257,8 @@ impl Direction {
         ensure!(
             is_next,
             InOrder,
-            "{stream:?}: {number} came before the reliable {next:?}"
+            "{stream:?}: {number} came before the reliable {next:?}: {:?}",
+            next.map(|next| &self.records[next as usize])
         );
         if is_reliable {
             arriving.reliable.pop_front();
@@ -409,14 +424,13 @@ impl Direction {
 
 impl Record {
     fn check_expiry(&self, number: u64, was_sent: bool) -> Checked {
-        let is_small = self.len <= SMALL && self.len >= NAMED_MIN;
         ensure!(
             self.reliability != Reliability::Reliable,
             LifeTold,
             "message {number} is reliable and expired"
         );
         ensure!(
-            !is_small || was_sent == (self.transmissions > 0),
+            was_sent || self.transmissions == 0,
             LifeTold,
             "message {number} expired, sent: {was_sent}, and was sent {} times",
             self.transmissions
@@ -433,6 +447,3 @@ impl Record {
 
 /// A lifetime, as far as worlds draw one.
 pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(3);
-
-/// A message of this size is one fragment in any world.
-const SMALL: usize = 400;

@@ -83,10 +83,27 @@ impl Plan {
         if plan.sides.iter().all(|side| side.connects_at.is_none()) {
             plan.sides[0].connects_at = Some(Timestamp::ZERO);
         }
-        if !is_calm {
+        if is_calm {
+            plan.soothe();
+        } else {
             plan.spoil(dice);
         }
         plan
+    }
+
+    /// What calm worlds are spared as well: a full receiver drops what the window did not allow for,
+    /// and a handshake that crosses another may cost what was sent with it.
+    fn soothe(&mut self) {
+        let first = self.sides[0].connects_at;
+        self.sides[1].connects_at = self.sides[1]
+            .connects_at
+            .and(first)
+            .or(self.sides[1].connects_at);
+        for side in &mut self.sides {
+            let config = &mut side.config;
+            config.receive_buffer_bytes = config.receive_buffer_bytes.max(1_000_000);
+            side.laziness = Chance::NEVER;
+        }
     }
 
     /// What calm worlds are spared.

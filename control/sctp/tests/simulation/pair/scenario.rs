@@ -266,6 +266,8 @@ impl Scenario {
         let now = self.wire.now();
         let sniffed = sniffer::read(datagram, self.plan.sides[side].config.packet_size_max)?;
         for number in sniffed.messages {
+            self.wire
+                .note(|| format!("side {side} sends message {number}"));
             self.directions[side].seen(now, number)?;
         }
         self.wire.send(side, datagram);
