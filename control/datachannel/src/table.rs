@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     /// Whether the peer is known to know the channel; until then all is sent in order
     /// (RFC 8832 section 6).
     pub(crate) is_established: bool,
+    /// Whether the application has sent anything since it was last told that little is buffered.
+    pub(crate) is_low_news: bool,
     /// Whether parts of an old-style message have arrived and more must follow.
     pub(crate) is_amid_parts: bool,
     /// Bytes of the message that is arriving.
@@ -171,6 +173,7 @@ impl Table {
         let entry = Entry {
             channel,
             is_established,
+            is_low_news: false,
             is_amid_parts: false,
             message_bytes: 0,
         };

@@ -222,7 +222,11 @@ impl DataChannels {
             reliability: entry.channel.reliability.into(),
             id,
         };
-        Ok(self.association.send(self.now, message)?)
+        self.association.send(self.now, message)?;
+        if let Some(entry) = self.table.entry_mut(channel) {
+            entry.is_low_news = true;
+        }
+        Ok(())
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), SendError> {
@@ -273,7 +277,9 @@ impl DataChannels {
     }
 
     fn hear_low(&mut self, channel: ChannelId) {
-        if self.table.entry(channel).is_some() {
+        if let Some(entry) = self.table.entry_mut(channel)
+            && core::mem::take(&mut entry.is_low_news)
+        {
             self.events.push_back(Event::BufferedAmountLow(channel));
         }
     }

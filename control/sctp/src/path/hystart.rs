@@ -1,7 +1,10 @@
-//! HyStart++ (RFC 9406): leaves slow start when round trips grow, before the queue overflows.
+//! Leaves slow start when round trips grow, before the queue overflows; after HyStart++ (RFC 9406).
 //!
 //! Slow start doubles until something is lost; on a long path with a deep queue that is a whole
-//! window of losses at once. Growing round trips announce it a round earlier.
+//! window of losses at once. Growing round trips announce it. RFC 9406 compares whole rounds and
+//! goes on growing, slower, while it makes sure; on a path of one bandwidth-delay product of queue
+//! that is a round too late. Here any eight samples in a row may raise the alarm, and the window is
+//! held for the round that shows whether the alarm was false.
 
 use core::time::Duration;
 
@@ -10,19 +13,13 @@ use crate::Tsn;
 /// The state of one slow start.
 #[derive(Clone, Debug)]
 pub(crate) struct HyStart {
-    /// The round is over when this is acknowledged.
-    round_end: Option<Tsn>,
-    last_round_min: Duration,
-    round_min: Duration,
+    /// The shortest round trip seen.
+    base: Duration,
+    /// The shortest of the latest few samples, and how many those are.
+    recent: Duration,
     samples: u32,
-    conservative: Option<Conservative>,
-}
-
-/// Conservative slow start: grows by a quarter, and looks whether the growth was a false alarm.
-#[derive(Clone, Copy, Debug)]
-struct Conservative {
-    baseline: Duration,
-    rounds: u32,
+    /// After an alarm: slow start is over when this is acknowledged and the alarm still stands.
+    held_until: Option<Tsn>,
 }
 
 /// What slow start should do.
@@ -30,8 +27,8 @@ struct Conservative {
 pub(crate) enum Advice {
     /// Grow by what was acknowledged.
     Grow,
-    /// Grow by a quarter of it.
-    GrowSlowly,
+    /// Wait and see.
+    Hold,
     /// Slow start is over.
     Leave,
 }
@@ -39,11 +36,10 @@ pub(crate) enum Advice {
 impl HyStart {
     pub(crate) const fn new() -> Self {
         Self {
-            round_end: None,
-            last_round_min: Duration::MAX,
-            round_min: Duration::MAX,
+            base: Duration::MAX,
+            recent: Duration::MAX,
             samples: 0,
-            conservative: None,
+            held_until: None,
         }
     }
 
@@ -54,62 +50,31 @@ impl HyStart {
         highest_sent: Tsn,
         rtt: Option<Duration>,
     ) -> Advice {
-        let is_round_over = self
-            .round_end
-            .is_none_or(|end| cumulative.is_at_or_after(end));
-        if is_round_over {
-            self.round_end = Some(highest_sent);
-            self.last_round_min = self.round_min;
-            self.round_min = Duration::MAX;
-            self.samples = 0;
-            if let Some(conservative) = &mut self.conservative {
-                conservative.rounds += 1;
-                if conservative.rounds >= CONSERVATIVE_ROUNDS {
-                    return Advice::Leave;
-                }
-            }
-        }
         if let Some(rtt) = rtt {
-            self.round_min = self.round_min.min(rtt);
+            self.base = self.base.min(rtt);
+            self.recent = self.recent.min(rtt);
             self.samples += 1;
         }
-        self.judge()
-    }
-
-    fn judge(&mut self) -> Advice {
-        if self.samples < SAMPLES_MIN {
-            return self.advice();
-        }
-        match self.conservative {
-            Some(Conservative { baseline, .. }) if self.round_min < baseline => {
-                self.conservative = None;
+        if self.samples >= SAMPLES {
+            let threshold = (self.base / 8).clamp(THRESHOLD_MIN, THRESHOLD_MAX);
+            if self.recent < self.base + threshold {
+                self.held_until = None;
+            } else if self.held_until.is_none() {
+                self.held_until = Some(highest_sent);
             }
-            None if self.last_round_min != Duration::MAX => {
-                let threshold = (self.last_round_min / 8).clamp(THRESHOLD_MIN, THRESHOLD_MAX);
-                if self.round_min >= self.last_round_min + threshold {
-                    self.conservative = Some(Conservative {
-                        baseline: self.round_min,
-                        rounds: 0,
-                    });
-                }
-            }
-            _ => {}
+            self.recent = Duration::MAX;
+            self.samples = 0;
         }
-        self.advice()
-    }
-
-    const fn advice(&self) -> Advice {
-        if self.conservative.is_some() {
-            Advice::GrowSlowly
-        } else {
-            Advice::Grow
+        match self.held_until {
+            None => Advice::Grow,
+            Some(end) if cumulative.is_at_or_after(end) => Advice::Leave,
+            Some(_) => Advice::Hold,
         }
     }
 }
 
 /// RFC 9406 section 4.3: the recommended constants.
-const SAMPLES_MIN: u32 = 8;
-const CONSERVATIVE_ROUNDS: u32 = 5;
+const SAMPLES: u32 = 8;
 const THRESHOLD_MIN: Duration = Duration::from_millis(4);
 const THRESHOLD_MAX: Duration = Duration::from_millis(16);
 
@@ -117,14 +82,12 @@ const THRESHOLD_MAX: Duration = Duration::from_millis(16);
 mod tests {
     use super::*;
 
-    /// Ten acknowledgements of one round, all with the same round trip.
-    fn round(hystart: &mut HyStart, number: u32, rtt_ms: u64) -> Advice {
-        let first = number * 10;
-        (1..=10)
-            .map(|n| {
-                let rtt = Some(Duration::from_millis(rtt_ms));
-                hystart.acknowledged(Tsn(first + n), Tsn(first + n + 10), rtt)
-            })
+    /// Eight acknowledgements up to TSN `cumulative`, all with the same round trip.
+    fn eight(hystart: &mut HyStart, cumulative: u32, rtt_ms: u64) -> Advice {
+        let rtt = Some(Duration::from_millis(rtt_ms));
+        let acknowledged = |n| Tsn(cumulative - 7 + n);
+        (0..8)
+            .map(|n| hystart.acknowledged(acknowledged(n), Tsn(cumulative + 100), rtt))
             .last()
             .unwrap()
     }
@@ -132,32 +95,36 @@ mod tests {
     #[test]
     fn steady_round_trips_let_it_grow() {
         let mut hystart = HyStart::new();
-        for number in 0..20 {
-            assert_eq!(round(&mut hystart, number, 50), Advice::Grow);
+        for step in 1..50 {
+            assert_eq!(eight(&mut hystart, step * 8, 50), Advice::Grow);
         }
     }
 
     #[test]
-    fn growing_round_trips_end_slow_start_after_five_slower_rounds() {
+    fn an_alarm_that_stands_for_a_round_ends_slow_start() {
         let mut hystart = HyStart::new();
-        assert_eq!(round(&mut hystart, 0, 50), Advice::Grow);
-        assert_eq!(round(&mut hystart, 1, 50), Advice::Grow);
-        assert_eq!(round(&mut hystart, 2, 60), Advice::GrowSlowly);
-        let advices: alloc::vec::Vec<Advice> = (3..9).map(|n| round(&mut hystart, n, 60)).collect();
-        assert_eq!(advices[3], Advice::GrowSlowly);
-        let mut hystart = hystart.clone();
-        assert_eq!(
-            hystart.acknowledged(Tsn(1000), Tsn(1100), None),
-            Advice::Leave
-        );
+        assert_eq!(eight(&mut hystart, 8, 50), Advice::Grow);
+        assert_eq!(eight(&mut hystart, 16, 57), Advice::Hold);
+        assert_eq!(eight(&mut hystart, 100, 60), Advice::Hold);
+        assert_eq!(eight(&mut hystart, 116, 60), Advice::Leave);
     }
 
     #[test]
     fn a_false_alarm_is_taken_back() {
         let mut hystart = HyStart::new();
-        for (number, rtt) in [50, 50, 60].into_iter().enumerate() {
-            round(&mut hystart, number as u32, rtt);
+        eight(&mut hystart, 8, 50);
+        assert_eq!(eight(&mut hystart, 16, 57), Advice::Hold);
+        assert_eq!(eight(&mut hystart, 24, 51), Advice::Grow);
+    }
+
+    #[test]
+    fn one_slow_sample_is_no_alarm() {
+        let mut hystart = HyStart::new();
+        eight(&mut hystart, 8, 50);
+        for n in 9..40 {
+            let rtt = Duration::from_millis(if n % 4 == 0 { 50 } else { 90 });
+            let advice = hystart.acknowledged(Tsn(n), Tsn(100), Some(rtt));
+            assert_eq!(advice, Advice::Grow);
         }
-        assert_eq!(round(&mut hystart, 3, 50), Advice::Grow);
     }
 }

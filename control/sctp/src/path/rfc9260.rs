@@ -1,4 +1,4 @@
-//! The congestion control of RFC 9260 section 7.2, with slow start left as RFC 9406 says.
+//! The congestion control of RFC 9260 section 7.2, with slow start left after RFC 9406.
 
 use super::congestion::{Acknowledgement, CongestionControl};
 use super::hystart::{Advice, HyStart};
@@ -33,14 +33,14 @@ impl Rfc9260 {
         }
     }
 
+    /// DEVIATION(rfc9260-7.2.1-exit): slow start also ends when round trips grow; see [`HyStart`].
     fn slow_start(&mut self, ack: &Acknowledgement) {
         let advice = self
             .hystart
             .acknowledged(ack.cumulative, ack.highest_sent, ack.rtt);
         match advice {
             Advice::Grow if ack.is_cwnd_limited => self.grow(ack.newly_acked_bytes),
-            Advice::GrowSlowly if ack.is_cwnd_limited => self.grow(ack.newly_acked_bytes / 4),
-            Advice::Grow | Advice::GrowSlowly => {}
+            Advice::Grow | Advice::Hold => {}
             Advice::Leave => self.ssthresh = self.cwnd,
         }
     }

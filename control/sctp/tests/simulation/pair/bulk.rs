@@ -73,10 +73,11 @@ pub(crate) fn transfer(sorts: [Sort; 2], path: Path, len: usize, seconds: usize)
     let end = Timestamp::from_secs(seconds as u64);
     let mut bytes_by_second = vec![0; seconds];
     loop {
+        let mut bytes = pair.settle();
         if pair.is_connected {
             pair.keep_full(len);
+            bytes += pair.settle();
         }
-        let bytes = pair.settle();
         let now = pair.wire.now();
         if now >= end {
             break;
@@ -136,7 +137,7 @@ impl Pair {
         let mut ends = sorts.map(|sort| (sort.make)(config, &mut entropy, Timestamp::ZERO));
         ends[0].connect(Timestamp::ZERO);
         Self {
-            wire: Wire::new(World::new(1), [path.link(); 2]),
+            wire: Wire::new(observed(), [path.link(); 2]),
             ends,
             is_connected: false,
             sent: 0,
@@ -216,6 +217,15 @@ impl Pair {
         }
         self.wire.send(side, datagram);
     }
+}
+
+/// A world that tells what happens where `TURNPIKE_SIM_TRACE` is set.
+fn observed() -> World {
+    let mut world = World::new(1);
+    if std::env::var("TURNPIKE_SIM_TRACE").is_ok() {
+        world.observe(Box::new(|at, happening| println!("{at} {happening}")));
+    }
+    world
 }
 
 /// Whether the packet's first chunk is the last fragment of a message.

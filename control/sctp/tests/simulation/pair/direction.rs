@@ -344,10 +344,10 @@ impl Direction {
         }
     }
 
-    /// Whatever has not arrived need not any more.
+    /// Whatever has not arrived need not any more, and may be told as given up even where it has.
     pub(crate) fn void(&mut self) {
         for record in &mut self.records {
-            record.is_void |= !record.is_delivered;
+            record.is_void = true;
         }
         self.undelivered_reliable = 0;
     }

@@ -36,10 +36,14 @@ pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
             println!("{} of {seeds} seeds: {totals:?}", seed + 1);
         }
     }
-    println!(
-        "{names:?}, {seeds} seeds, {:.1?}: {totals:?}",
-        started.elapsed()
-    );
+    let took = started.elapsed();
+    println!("{names:?}, {seeds} seeds, {took:.1?}: {totals:?}");
+    for (seed, violation) in failed.iter().skip(1) {
+        println!("seed {seed}: {violation}");
+    }
+    if let Some((seed, violation)) = failed.first() {
+        fail(*seed, violation);
+    }
     totals
 }
 
