@@ -3,8 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::StreamId;
 use crate::wire::Cause;
-use crate::{StreamId, Tsn};
 
 /// What the next packets have to carry beside SACK and DATA.
 #[derive(Debug, Default)]
@@ -25,7 +25,6 @@ pub(super) enum OwnedCause {
     InvalidStream(StreamId),
     UnrecognizedChunk(Vec<u8>),
     UnrecognizedParameters(Vec<u8>),
-    NoUserData(Tsn),
     CookieWhileShuttingDown,
 }
 
@@ -35,7 +34,6 @@ impl OwnedCause {
             Self::InvalidStream(stream) => Cause::InvalidStream(*stream),
             Self::UnrecognizedChunk(bytes) => Cause::UnrecognizedChunk(bytes),
             Self::UnrecognizedParameters(bytes) => Cause::UnrecognizedParameters(bytes),
-            Self::NoUserData(tsn) => Cause::NoUserData(*tsn),
             Self::CookieWhileShuttingDown => Cause::CookieWhileShuttingDown,
         }
     }

@@ -30,7 +30,7 @@ impl Association {
 
     /// The answer is late, or it is time to ask.
     pub(super) fn handle_heartbeat_timeout(&mut self, now: Timestamp) {
-        if !self.heartbeat.at.is_some_and(|at| at <= now) {
+        if self.heartbeat.at.is_none_or(|at| at > now) {
             return;
         }
         self.heartbeat.at = Some(now + self.heartbeat_pause());

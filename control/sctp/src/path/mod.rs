@@ -56,12 +56,12 @@ impl Path {
 
     /// The smallest round trip, or a guess.
     pub(crate) fn min_rtt(&self) -> Duration {
-        self.rto.min_rtt().unwrap_or(self.rto.rto())
+        self.rto.min_rtt().unwrap_or_else(|| self.rto.rto())
     }
 
     /// The smoothed round trip, or a guess.
     pub(crate) fn srtt(&self) -> Duration {
-        self.rto.srtt().unwrap_or(self.rto.rto())
+        self.rto.srtt().unwrap_or_else(|| self.rto.rto())
     }
 
     /// Takes up a new window or round trip.

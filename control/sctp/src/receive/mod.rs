@@ -72,11 +72,6 @@ impl Receiver {
         Some(incoming)
     }
 
-    /// Whether the application could take something.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.reassembly.is_ready()
-    }
-
     /// Memory of all that has arrived.
     pub(crate) const fn memory_bytes(&self) -> usize {
         self.reassembly.charged_bytes()

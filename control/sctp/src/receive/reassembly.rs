@@ -74,7 +74,6 @@ struct Head {
 struct Loose {
     payload: Bytes,
     is_end: bool,
-    head: Head,
 }
 
 impl Reassembly {
@@ -149,7 +148,6 @@ impl Reassembly {
         let loose = Loose {
             payload: Bytes::copy_from_slice(data.payload),
             is_end: data.is_end,
-            head,
         };
         if let Some(old) = self.loose.insert(place, loose) {
             self.charged_bytes -= Self::cost(old.payload.len());

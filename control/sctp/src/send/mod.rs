@@ -144,19 +144,9 @@ impl Sender {
         self.queue.is_empty() && self.flight.is_empty()
     }
 
-    /// The TSN of the next new chunk.
-    pub(crate) fn next_tsn(&self) -> Tsn {
-        self.flight.next_tsn()
-    }
-
     /// The peer has everything up to here.
     pub(crate) const fn cumulative(&self) -> Tsn {
         self.flight.cumulative()
-    }
-
-    /// Whether anything waits for its acknowledgement.
-    pub(crate) fn has_in_flight(&self) -> bool {
-        !self.flight.is_empty()
     }
 
     /// Chunk bytes on their way.

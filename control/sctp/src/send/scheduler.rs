@@ -120,8 +120,8 @@ mod tests {
             arrival: index as u64,
             finish,
         };
-        for index in 0..streams.len() {
-            finishes[index] = scheduler.wait(&wish(index, 0));
+        for (index, finish) in finishes.iter_mut().enumerate() {
+            *finish = scheduler.wait(&wish(index, 0));
         }
         (0..turns)
             .map(|_| {

@@ -4,7 +4,6 @@ use turnpike_types::Timestamp;
 
 use super::super::Association;
 use super::Streams;
-use super::request::Wish;
 use crate::wire::{PacketWriter, ReConfig, ReConfigParameter};
 use crate::{Event, Tsn};
 
