@@ -91,6 +91,7 @@ fn an_unanswered_shutdown_is_given_up_at_last() {
     };
     let mut tester = Tester::called_with(few, &[]);
     tester.sut.shutdown(tester.now);
+    tester.settle();
     tester.pass(Duration::from_secs(600));
     let closed = tester.closed();
     assert!(

@@ -83,36 +83,19 @@ impl Tester {
         tester
     }
 
-    /// The tester was called and the association is established.
-    pub(crate) fn calling() -> Self {
-        let mut tester = Self::new(config());
-        tester.call();
-        tester.inject(|w| {
-            w.init(
-                InitKind::InitAck,
-                &INIT,
-                &[Parameter::StateCookie(b"cookie")],
-            )
-        });
-        assert_eq!(tester.expect(10), [10]);
-        tester.inject(|w| w.cookie_ack());
-        assert_eq!(tester.take_events(), [Event::Connected]);
-        tester
-    }
-
     /// The implementation sends its INIT, which is taken note of.
     pub(crate) fn call(&mut self) {
         self.sut.connect(self.now);
         self.settle();
-        let packet = self.sent.pop_front().expect("an INIT");
+        let packet = self.sent.pop_front().unwrap();
         self.note_init(&packet);
     }
 
     /// Sends an INIT, takes note of the INIT ACK and returns its cookie.
     pub(crate) fn init(&mut self, fields: &InitFields, parameters: &[Parameter<'_>]) -> Vec<u8> {
         self.inject_with_tag(0, |w| w.init(InitKind::Init, fields, parameters));
-        let packet = self.sent.pop_front().expect("an INIT ACK");
-        self.note_init(&packet).expect("a state cookie")
+        let packet = self.sent.pop_front().unwrap();
+        self.note_init(&packet).unwrap()
     }
 
     fn note_init(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
@@ -253,7 +236,7 @@ impl Tester {
 
     /// The next packet, for a closer look.
     pub(crate) fn next_packet(&mut self) -> Vec<u8> {
-        self.sent.pop_front().expect("a packet")
+        self.sent.pop_front().unwrap()
     }
 }
 
@@ -277,7 +260,7 @@ pub(crate) fn look<T>(packet: &[u8], kind: u8, look: impl FnOnce(Chunk<'_>) -> T
         .chunks()
         .map(Result::unwrap)
         .find(|raw| raw.kind == kind);
-    look(Chunk::parse(raw.expect("a chunk of that type")).unwrap())
+    look(Chunk::parse(raw.unwrap()).unwrap())
 }
 
 /// The error causes of the first ABORT or ERROR of a packet.
@@ -285,7 +268,7 @@ pub(crate) fn cause_codes(packet: &[u8]) -> Vec<u16> {
     let kind = *kinds(packet)
         .iter()
         .find(|kind| matches!(kind, 6 | 9))
-        .expect("causes");
+        .unwrap();
     look(packet, kind, |chunk| {
         let (Chunk::Abort { causes, .. } | Chunk::Error(causes)) = chunk else {
             panic!()
