@@ -49,9 +49,7 @@ impl Ledger {
             return;
         }
         let payload = core::mem::take(parts);
-        let [high, low, ..] = payload[..] else {
-            panic!("{} bytes of nobody", payload.len());
-        };
+        let [high, low] = *payload.first_chunk().expect("two bytes at least");
         let number = usize::from(u16::from_be_bytes([high, low]));
         let entry = self.sent.get_mut(number).expect("it was never sent");
         assert!(entry.payload == payload, "message {number} has other bytes");

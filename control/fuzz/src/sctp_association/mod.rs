@@ -225,10 +225,6 @@ impl World {
                 self.is_disturbed = true;
                 association.purge(self.now, StreamId(u16::from(detail >> 5)));
             }
-            5 => {
-                self.is_disturbed = true;
-                drop(association.reset_association(self.now));
-            }
             _ => association.set_buffered_amount_low_threshold(StreamId(1), usize::from(detail)),
         }
     }

@@ -8,7 +8,7 @@ use turnpike_sctp::{Association, Config, Outgoing, Output, Ppid, SendError, Stat
 use turnpike_types::{Entropy, Timestamp};
 
 /// Two ends and what is on its way between them.
-pub struct Pipe {
+pub(crate) struct Pipe {
     now: Timestamp,
     ends: [Association; 2],
     wires: [Wire; 2],
@@ -44,7 +44,7 @@ impl Entropy for Numbers {
 
 impl Pipe {
     /// An established association that sends messages of `message_bytes`, round robin on `streams`.
-    pub fn new(config: &Config, message_bytes: usize, streams: u16) -> Self {
+    pub(crate) fn new(config: &Config, message_bytes: usize, streams: u16) -> Self {
         let now = Timestamp::from_secs(1);
         let ends = [1, 2].map(|seed| {
             Association::new(config.clone(), &mut Numbers(seed), now).expect("a valid config")
@@ -68,7 +68,7 @@ impl Pipe {
     }
 
     /// Lets the next messages of altogether at least `bytes` arrive.
-    pub fn transfer(&mut self, bytes: usize) {
+    pub(crate) fn transfer(&mut self, bytes: usize) {
         self.owed += bytes;
         while self.owed > self.ahead {
             self.ahead += self.cross();

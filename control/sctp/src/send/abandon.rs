@@ -9,6 +9,7 @@ use turnpike_types::Timestamp;
 
 use super::Sender;
 use super::flight::{Entry, State};
+use super::queue::Message;
 use crate::event::Events;
 use crate::path::Path;
 use crate::slab::Slot;
@@ -36,19 +37,16 @@ impl Sender {
         }
     }
 
-    fn judge(&mut self, now: Timestamp, tsn: Tsn, events: &mut Events) {
+    /// Gives up a lost chunk's message when its policy says so.
+    pub(super) fn judge(&mut self, now: Timestamp, tsn: Tsn, events: &mut Events) {
         let Some(entry) = self.flight.get(tsn).copied() else {
             return;
         };
         let Some(message) = self.queue.get(entry.message) else {
+            self.flight.abandon(tsn);
             return;
         };
-        let is_over = match message.reliability {
-            Reliability::Reliable | Reliability::Priority(_) => false,
-            Reliability::Lifetime(_) => message.is_expired(now),
-            Reliability::Retransmissions(most) => entry.transmissions > most,
-        };
-        if is_over && !message.is_abandoned {
+        if is_over(now, &entry, message) && !message.is_abandoned {
             self.abandon_message(now, entry.message, events);
         } else if message.is_abandoned {
             self.has_abandoned = true;
@@ -60,6 +58,16 @@ impl Sender {
         {
             self.flight.abandon(tsn);
         }
+    }
+
+    /// Whether a chunk that was sent may be sent once more.
+    pub(super) fn may_send_again(&self, now: Timestamp, tsn: Tsn) -> bool {
+        let Some(entry) = self.flight.get(tsn) else {
+            return false;
+        };
+        self.queue.get(entry.message).is_some_and(|message| {
+            !(message.is_abandoned || self.can_forward && is_over(now, entry, message))
+        })
     }
 
     /// Gives up a message of which something was sent. What was never sent of it gets one TSN, so
@@ -224,6 +232,15 @@ impl Sender {
             }
         }
         (reached, last)
+    }
+}
+
+/// Whether a message's policy allows no other transmission of this chunk.
+fn is_over(now: Timestamp, entry: &Entry, message: &Message) -> bool {
+    match message.reliability {
+        Reliability::Reliable | Reliability::Priority(_) => false,
+        Reliability::Lifetime(_) => message.is_expired(now),
+        Reliability::Retransmissions(most) => entry.transmissions > most,
     }
 }
 

@@ -29,7 +29,7 @@ impl Sender {
         if self.flight.is_empty() {
             path.rest_if_idle(now);
         }
-        self.fill_lost(now, path, writer);
+        self.fill_lost(now, path, writer, events);
         self.fill_new(now, path, writer, events);
         self.fill_probe(now, writer);
         if writer.room() < before {
@@ -61,8 +61,20 @@ impl Sender {
         self.probe.is_due || !self.queue.is_all_sent() || self.flight.has_lost()
     }
 
-    fn fill_lost(&mut self, now: Timestamp, path: &Path, writer: &mut PacketWriter<'_>) {
+    fn fill_lost(
+        &mut self,
+        now: Timestamp,
+        path: &Path,
+        writer: &mut PacketWriter<'_>,
+        events: &mut Events,
+    ) {
         while let Some(tsn) = self.flight.next_lost() {
+            // Its time may have run out since it was found lost.
+            if !self.may_send_again(now, tsn) {
+                self.judge(now, tsn, events);
+                self.advance_point(now, path);
+                continue;
+            }
             let has_window = self.flight.outstanding().wire < path.congestion.cwnd();
             if !has_window && !self.has_fast_retransmit {
                 return;
@@ -133,7 +145,7 @@ impl Sender {
             .is_some_and(|e| e.sent_at == now && e.transmissions == 1);
         if is_new {
             self.probe.sent = Some((tsn, now, false));
-        } else if self.write_again(tsn, writer) {
+        } else if self.may_send_again(now, tsn) && self.write_again(tsn, writer) {
             self.flight.resent(tsn, now);
             self.probe.sent = Some((tsn, now, true));
         }

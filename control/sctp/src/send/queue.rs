@@ -11,7 +11,7 @@ use bytes::Bytes;
 use turnpike_types::Timestamp;
 
 use super::scheduler::{Scheduler, Wish};
-use super::stream::OutgoingStream;
+use super::stream::{OutgoingStream, WEIGHT};
 use crate::event::Events;
 use crate::slab::{Slab, Slot};
 use crate::stream_map::StreamMap;
@@ -157,8 +157,11 @@ impl SendQueue {
         stream.is_above_threshold = stream.buffered_bytes > bytes;
     }
 
+    /// Sets a stream's weight; the usual one costs nothing.
     pub(crate) fn set_weight(&mut self, stream: StreamId, weight: u16) {
-        self.streams.entry(stream).or_default().weight = weight.max(1);
+        if weight != WEIGHT || self.streams.contains_key(&stream) {
+            self.streams.entry(stream).or_default().weight = weight.max(1);
+        }
     }
 
     pub(crate) fn is_resetting(&self, stream: StreamId) -> bool {
@@ -182,13 +185,12 @@ impl SendQueue {
         self.settled.drain(..count).collect()
     }
 
-    /// Ends a stream's reset: its numbers start anew, or go on.
+    /// Ends a stream's reset: it is forgotten, and so starts anew, or goes on.
     pub(crate) fn finish_reset(&mut self, stream_id: StreamId, is_done: bool) {
-        if let Some(stream) = self.streams.get_mut(&stream_id) {
+        if is_done {
+            self.streams.remove(&stream_id);
+        } else if let Some(stream) = self.streams.get_mut(&stream_id) {
             stream.is_resetting = false;
-            if is_done {
-                stream.reset_numbers();
-            }
         }
     }
 

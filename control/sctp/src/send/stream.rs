@@ -56,13 +56,7 @@ impl OutgoingStream {
         *next = number.wrapping_add(1);
         number
     }
-
-    /// Numbers begin anew (RFC 6525 section 5.2.2).
-    pub(crate) const fn reset_numbers(&mut self) {
-        self.next_ordered = 0;
-        self.next_unordered = 0;
-    }
 }
 
 /// RFC 8831 section 6.4: the priority "normal".
-const WEIGHT: u16 = 256;
+pub(super) const WEIGHT: u16 = 256;

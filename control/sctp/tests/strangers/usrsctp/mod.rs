@@ -41,6 +41,23 @@ fn close_reason(driver: &Driver) -> Option<CloseReason> {
     })
 }
 
+/// Calls until the other side listens: before, it aborts.
+fn connected(port: u16) -> Driver {
+    for _ in 0..100 {
+        let mut driver = driver(Some(port));
+        let now = driver.now();
+        driver.association.connect(now);
+        driver.run_until(LIMIT, |it| !it.events.is_empty()).unwrap();
+        if driver.events == [Event::Connected] {
+            return driver;
+        }
+        driver
+            .run_until(Duration::from_millis(100), |_| false)
+            .unwrap();
+    }
+    panic!("nobody listens on UDP port {port}");
+}
+
 /// `tsctp` sends so many messages to us; how many arrived, each as it was sent.
 fn tsctp_sends(options: &[&str], count: usize, len: usize, loss: Chance) -> usize {
     let mut driver = driver(None);
@@ -97,10 +114,8 @@ fn tsctp_gives_up_what_is_lost() {
 fn we_send_to_tsctp(count: usize, len: usize, is_unordered: bool, loss: Chance) {
     let local = free_port();
     let receiver = Process::start(&tsctp(), &["-L", "127.0.0.1", "-E", &local.to_string()]);
-    let mut driver = driver(Some(local));
+    let mut driver = connected(local);
     driver.loss = loss;
-    let now = driver.now();
-    driver.association.connect(now);
     let mut left = count;
     let is_over = driver.run_until(LIMIT, |it| {
         let now = it.now();
@@ -243,10 +258,8 @@ fn we_call_usrsctp(policy: Reliability, is_unordered: bool, loss: Chance) {
     let local = free_port();
     let mut echo = Process::start(&peer(), &["echo", &local.to_string()]);
     echo.wait_for("listening");
-    let mut driver = driver(Some(local));
+    let mut driver = connected(local);
     driver.loss = loss;
-    let now = driver.now();
-    driver.association.connect(now);
     for n in 0..100 {
         let is_reliable = n % 5 == 4;
         let reliability = if is_reliable {
@@ -259,6 +272,7 @@ fn we_call_usrsctp(policy: Reliability, is_unordered: bool, loss: Chance) {
             is_unordered,
             ..message(1, n, 700)
         };
+        let now = driver.now();
         driver.association.send(now, message).unwrap();
     }
     let came = |it: &Driver, n: u8| it.received.iter().any(|got| got.payload == vec![n; 700]);
