@@ -27,18 +27,20 @@ impl Receiver {
             self.note_duplicate(data.tsn);
             return Ok(());
         }
-        self.admit(data)?;
+        let is_beyond = self.admit(data)?;
         self.is_sack_due |= data.is_immediate;
         self.tsns.insert(data.tsn);
         if data.stream.0 >= self.streams {
             return Err(Refusal::InvalidStream(data.stream));
         }
         let spare = self.room();
-        if self.reassembly.insert(data, spare) {
-            Ok(())
-        } else {
-            Err(Refusal::Violation)
+        if !self.reassembly.insert(data, spare) {
+            return Err(Refusal::Violation);
         }
+        if is_beyond {
+            self.reassembly.deliver_part_of(data);
+        }
+        Ok(())
     }
 
     /// Notes that a packet with DATA has been dealt with: every second one is acknowledged at once,
@@ -56,8 +58,9 @@ impl Receiver {
     }
 
     /// Whether there is room. The chunk that all others wait for may exceed the buffer while there is
-    /// nothing that the application could take to make room, by as much again.
-    fn admit(&mut self, data: &Data<'_>) -> Result<(), Refusal> {
+    /// nothing that the application could take to make room, by as much again; then it is `true`, and
+    /// the message must be handed on in parts: it is its stream's turn, for all sent before is here.
+    fn admit(&mut self, data: &Data<'_>) -> Result<bool, Refusal> {
         let ahead = data.tsn.offset_from(self.tsns.cumulative());
         if ahead > SPAN_MAX {
             return Err(Refusal::NoRoom);
@@ -69,12 +72,13 @@ impl Receiver {
         } else {
             self.buffer_bytes
         };
-        if self.reassembly.charged_bytes() + cost > limit {
+        let needed = self.reassembly.charged_bytes() + cost;
+        if needed > limit {
             // The peer has to hear that the window is closed.
             self.is_sack_due = true;
             return Err(Refusal::NoRoom);
         }
-        Ok(())
+        Ok(needed > self.buffer_bytes)
     }
 
     fn note_duplicate(&mut self, tsn: Tsn) {

@@ -34,8 +34,10 @@ pub(crate) struct Reassembly {
     taken: u64,
     /// Streams that the peer has reset, each with the number of messages that came before it.
     resets: VecDeque<(u64, Vec<StreamId>)>,
-    /// The run of which the application has the beginning.
-    partial: Option<Place>,
+    /// The run of each stream of which the application has the beginning.
+    partial: BTreeMap<StreamId, Place>,
+    /// What else has come on those streams: parts of a message follow each other.
+    behind: BTreeMap<StreamId, Vec<Incoming>>,
     charged_bytes: usize,
     partial_delivery_bytes: usize,
     /// The TSN of the last fragment, counted on beyond 32 bits.
@@ -95,7 +97,8 @@ impl Reassembly {
             ready: VecDeque::new(),
             taken: 0,
             resets: VecDeque::new(),
-            partial: None,
+            partial: BTreeMap::new(),
+            behind: BTreeMap::new(),
             charged_bytes: 0,
             partial_delivery_bytes,
             // Far enough from zero that earlier TSNs have a number too.
@@ -234,7 +237,7 @@ impl Reassembly {
         while let Some(entry) = self.early.range((stream, 0)..(stream, next)).next() {
             let key = *entry.0;
             if let Some(message) = self.early.remove(&key) {
-                self.ready.push_back(message);
+                self.hand_on(message);
             }
         }
         self.next.insert(stream, next);
@@ -246,7 +249,7 @@ impl Reassembly {
         while let Some(entry) = self.early.range((stream, 0)..=(stream, u64::MAX)).next() {
             let key = *entry.0;
             if let Some(message) = self.early.remove(&key) {
-                self.ready.push_back(message);
+                self.hand_on(message);
             }
         }
         self.next.remove(&stream);
@@ -259,7 +262,9 @@ impl Reassembly {
 
     fn reset_all_streams(&mut self) {
         let early = core::mem::take(&mut self.early);
-        self.ready.extend(early.into_values());
+        for message in early.into_values() {
+            self.hand_on(message);
+        }
         self.next.clear();
         if self.is_interleaved {
             self.drop_fragments((Place::FIRST, Place::LAST));
@@ -335,12 +340,15 @@ impl Reassembly {
         };
         self.charged_bytes -= run.payload.capacity() + OVERHEAD;
         self.usual_bytes = run.payload.len().min(USUAL_MAX);
-        if self.partial == Some(start) {
-            self.partial = None;
-        }
         let payload = Bytes::from(run.payload);
         self.charged_bytes += Self::cost(payload.len());
+        if run.is_begun {
+            self.partial.remove(&run.head.stream);
+        }
         self.complete(run.head, payload, !run.is_begun);
+        if run.is_begun {
+            self.release(run.head.stream);
+        }
     }
 
     /// A message, or the last part of one, is whole: hands it on when it is its turn.
@@ -354,13 +362,13 @@ impl Reassembly {
             is_end: true,
         };
         if head.is_unordered {
-            self.ready.push_back(incoming);
+            self.hand_on(incoming);
             return;
         }
         let number = self.unwrap_number(head.stream, head.number);
         let next = self.next_of(head.stream);
         if number == next {
-            self.ready.push_back(incoming);
+            self.hand_on(incoming);
             self.next.insert(head.stream, next + 1);
             if !self.early.is_empty() {
                 self.hand_on_early(head.stream);
@@ -382,13 +390,41 @@ impl Reassembly {
     fn hand_on_early(&mut self, stream: StreamId) {
         let mut next = self.next_of(stream);
         while let Some(message) = self.early.remove(&(stream, next)) {
-            self.ready.push_back(message);
+            self.hand_on(message);
             next += 1;
         }
         self.next.insert(stream, next);
     }
 
-    /// Hands on what there is of a message that is too long to wait for; one at a time.
+    /// Gives the application a whole message, or the last part of one, unless it has another of the
+    /// stream in part.
+    fn hand_on(&mut self, incoming: Incoming) {
+        if self.partial.contains_key(&incoming.stream) {
+            let behind = self.behind.entry(incoming.stream).or_default();
+            behind.push(incoming);
+        } else {
+            self.ready.push_back(incoming);
+        }
+    }
+
+    /// No message of the stream is with the application in part any more.
+    fn release(&mut self, stream: StreamId) {
+        if let Some(behind) = self.behind.remove(&stream) {
+            self.ready.extend(behind);
+        }
+    }
+
+    /// Hands on what there is of a fragment's message, so that there is room for more.
+    pub(crate) fn deliver_part_of(&mut self, data: &Data<'_>) {
+        let place = self.place(data);
+        if let Some((&start, _)) = self.runs.range(..=place).next_back()
+            && start.is_same_message(place)
+        {
+            self.deliver_part(start);
+        }
+    }
+
+    /// Hands on what there is of a message that is too long to wait for; one of each stream at a time.
     fn deliver_part(&mut self, start: Place) {
         let Some(run) = self.runs.get(&start) else {
             return;
@@ -396,13 +432,14 @@ impl Reassembly {
         let head = run.head;
         let is_turn = head.is_unordered
             || self.unwrap_number(head.stream, head.number) == self.next_of(head.stream);
-        if !is_turn || self.partial.is_some_and(|partial| partial != start) {
+        let partial = self.partial.get(&head.stream);
+        if !is_turn || run.payload.is_empty() || partial.is_some_and(|partial| *partial != start) {
             return;
         }
         let Some(run) = self.runs.get_mut(&start) else {
             return;
         };
-        self.partial = Some(start);
+        self.partial.insert(head.stream, start);
         self.charged_bytes -= run.payload.capacity();
         let payload = Bytes::from(core::mem::take(&mut run.payload));
         self.charged_bytes += Self::cost(payload.len());
@@ -443,8 +480,8 @@ impl Reassembly {
 
     fn drop_run(&mut self, place: Place, run: Run) {
         self.charged_bytes -= run.payload.capacity() + OVERHEAD;
-        if self.partial == Some(place) {
-            self.partial = None;
+        if self.partial.get(&run.head.stream) == Some(&place) {
+            self.partial.remove(&run.head.stream);
             // The application has the beginning and must hear that there is no more.
             self.charged_bytes += Self::cost(0);
             self.ready.push_back(Incoming {
@@ -455,6 +492,7 @@ impl Reassembly {
                 is_begin: false,
                 is_end: true,
             });
+            self.release(run.head.stream);
         }
     }
 
