@@ -46,6 +46,7 @@ impl Association {
         self.stream_reset = StreamReset::default();
         self.control = Control::default();
         self.sender.clear(&self.config, &mut self.events);
+        self.receiver.close();
         self.events.push_back(Event::Closed(reason));
     }
 

@@ -87,6 +87,11 @@ impl Receiver {
         has_room
     }
 
+    /// Nothing more comes: only what is ready for the application is kept.
+    pub(crate) fn close(&mut self) {
+        self.reassembly.forget_unfinished();
+    }
+
     /// Streams whose reset is next for the application to hear of.
     pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
         self.reassembly.take_reset()

@@ -163,6 +163,14 @@ impl Reassembly {
         self.resets.push_back((place, streams));
     }
 
+    /// Drops what will never be whole or in order, because nothing more comes.
+    pub(crate) fn forget_unfinished(&mut self) {
+        self.drop_fragments((Place::FIRST, Place::LAST));
+        for message in core::mem::take(&mut self.early).into_values() {
+            self.charged_bytes -= Self::cost(message.payload.len());
+        }
+    }
+
     fn is_reset_due(&self) -> bool {
         self.resets.front().is_some_and(|(at, _)| *at <= self.taken)
     }

@@ -317,7 +317,9 @@ impl Direction {
             let arriving = self.arriving.entry(*stream).or_default();
             let (epoch, records) = (arriving.epoch, &self.records);
             let missing = arriving.reliable.front().copied();
-            let missing = missing.filter(|it| records[*it as usize].epoch <= epoch);
+            let missing = missing.map(|it| (it, &records[it as usize]));
+            let missing = missing
+                .filter(|(_, it)| it.generation == self.received_generation && it.epoch <= epoch);
             ensure!(
                 missing.is_none(),
                 ResetInPlace,
