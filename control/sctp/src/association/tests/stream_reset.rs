@@ -20,7 +20,7 @@ fn a_stream_is_reset_after_what_was_sent_on_it_and_starts_at_zero() {
         assert_eq!(refused, Err(SendError::StreamResetting));
         pair.run(Duration::from_secs(1));
         assert_eq!(pair.receive_all(1).len(), 2);
-        pair.run(Duration::ZERO);
+        pair.run(Duration::from_millis(1));
         let reset = alloc::vec![StreamId(4)];
         assert!(pair.events[0].contains(&Event::OutgoingStreamsReset(reset.clone())));
         assert_eq!(pair.events[1], [Event::IncomingStreamsReset(reset)]);

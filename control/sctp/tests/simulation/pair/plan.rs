@@ -95,7 +95,10 @@ impl Plan {
     /// The shutdown guard (RFC 9260 section 9.2) gives up on a peer who has much to say and may say
     /// little at a time.
     fn be_patient(&mut self) {
-        let windows = self.sides.each_ref().map(|side| side.config.receive_buffer_bytes);
+        let windows = self
+            .sides
+            .each_ref()
+            .map(|side| side.config.receive_buffer_bytes);
         if let Ending::Shutdown { is_patient, .. } = &mut self.ending
             && windows.iter().any(|window| *window < 64_000)
         {
