@@ -186,8 +186,7 @@ impl Direction {
         arriving.is_amid = false;
         let number = letter::number(&std::mem::take(&mut arriving.parts));
         let record = number.and_then(|it| self.records.get(it as usize));
-        let may_be =
-            record.is_some_and(|it| it.is_void || it.reliability != Reliability::Reliable);
+        let may_be = record.is_some_and(|it| it.is_void || it.reliability != Reliability::Reliable);
         ensure!(
             may_be,
             ReliableArrives,
