@@ -27,20 +27,18 @@ impl Receiver {
             self.note_duplicate(data.tsn);
             return Ok(());
         }
-        let is_beyond = self.admit(data)?;
+        self.admit(data)?;
         self.is_sack_due |= data.is_immediate;
         self.tsns.insert(data.tsn);
         if data.stream.0 >= self.streams {
             return Err(Refusal::InvalidStream(data.stream));
         }
         let spare = self.room();
-        if !self.reassembly.insert(data, spare) {
-            return Err(Refusal::Violation);
+        if self.reassembly.insert(data, spare) {
+            Ok(())
+        } else {
+            Err(Refusal::Violation)
         }
-        if is_beyond {
-            self.reassembly.deliver_part_of(data);
-        }
-        Ok(())
     }
 
     /// Notes that a packet with DATA has been dealt with: every second one is acknowledged at once,
@@ -58,27 +56,29 @@ impl Receiver {
     }
 
     /// Whether there is room. The chunk that all others wait for may exceed the buffer while there is
-    /// nothing that the application could take to make room, by as much again; then it is `true`, and
-    /// the message must be handed on in parts: it is its stream's turn, for all sent before is here.
-    fn admit(&mut self, data: &Data<'_>) -> Result<bool, Refusal> {
+    /// nothing that the application could take to make room, by as much again.
+    fn admit(&mut self, data: &Data<'_>) -> Result<(), Refusal> {
         let ahead = data.tsn.offset_from(self.tsns.cumulative());
         if ahead > SPAN_MAX {
             return Err(Refusal::NoRoom);
         }
         let cost = Reassembly::cost(data.payload.len());
+        if self.reassembly.charged_bytes() + cost > self.buffer_bytes && !self.reassembly.is_ready()
+        {
+            self.reassembly.squeeze();
+        }
         let is_awaited = ahead == 1 && !self.reassembly.is_ready();
         let limit = if is_awaited {
             self.buffer_bytes * 2
         } else {
             self.buffer_bytes
         };
-        let needed = self.reassembly.charged_bytes() + cost;
-        if needed > limit {
+        if self.reassembly.charged_bytes() + cost > limit {
             // The peer has to hear that the window is closed.
             self.is_sack_due = true;
             return Err(Refusal::NoRoom);
         }
-        Ok(needed > self.buffer_bytes)
+        Ok(())
     }
 
     fn note_duplicate(&mut self, tsn: Tsn) {

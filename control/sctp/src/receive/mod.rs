@@ -3,6 +3,7 @@
 mod acknowledge;
 mod data;
 mod forward;
+mod ready;
 mod reassembly;
 
 use alloc::vec::Vec;
@@ -72,6 +73,11 @@ impl Receiver {
         Some(incoming)
     }
 
+    /// Drops what will never be whole; the rest can still be taken.
+    pub(crate) fn close(&mut self) {
+        self.reassembly.close();
+    }
+
     /// Memory of all that has arrived.
     pub(crate) const fn memory_bytes(&self) -> usize {
         self.reassembly.charged_bytes()
@@ -85,11 +91,6 @@ impl Receiver {
             self.reassembly.reset_streams(streams);
         }
         has_room
-    }
-
-    /// Nothing more comes: only what is ready for the application is kept.
-    pub(crate) fn close(&mut self) {
-        self.reassembly.forget_unfinished();
     }
 
     /// Streams whose reset is next for the application to hear of.
