@@ -6,8 +6,8 @@ use turnpike_sctp::{Incoming, Outgoing, Reliability};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     sent: Vec<Entry>,
-    /// The part of a message that has come, by stream.
-    parts: [Vec<u8>; 16],
+    /// The parts of messages that have come, by stream, ordered and unordered apart.
+    parts: [[Vec<u8>; 2]; 16],
 }
 
 #[derive(Debug)]
@@ -39,7 +39,8 @@ impl Ledger {
 
     /// A message, or a part of one, has come: once, as it was sent, where it was sent.
     pub(super) fn got(&mut self, incoming: &Incoming) {
-        let parts = &mut self.parts[usize::from(incoming.stream.0)];
+        let stream = &mut self.parts[usize::from(incoming.stream.0)];
+        let parts = &mut stream[usize::from(incoming.is_unordered)];
         if incoming.is_begin {
             parts.clear();
         }
