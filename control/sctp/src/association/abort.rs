@@ -45,6 +45,7 @@ impl Association {
         self.shutdown_timers = ShutdownTimers::default();
         self.stream_reset = StreamReset::default();
         self.control = Control::default();
+        self.receiver.close();
         self.sender.clear(&self.config, &mut self.events);
         self.events.push_back(Event::Closed(reason));
     }

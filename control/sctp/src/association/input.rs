@@ -35,6 +35,8 @@ impl Association {
         let first = first.map_err(discard)?;
         match first.kind {
             kind::INIT => return self.handle_init(tag, first, packet),
+            // INIT ACK has to be alone too (RFC 9260 section 6.10).
+            kind::INIT_ACK if packet.chunks().nth(1).is_some() => return Err(Discard::Malformed),
             kind::COOKIE_ECHO => self.handle_cookie_echo(now, tag, first.value())?,
             _ => self.check_tag(tag, first)?,
         }
@@ -89,7 +91,9 @@ impl Association {
                 is_tag_reflected: true
             })
         );
-        if self.state == State::Closed {
+        let is_in_handshake = matches!(self.state, State::CookieWait | State::CookieEchoed);
+        let is_stray = is_in_handshake && first.kind == kind::SHUTDOWN_ACK;
+        if self.state == State::Closed || is_stray {
             return Err(self.answer_out_of_the_blue(tag, first));
         }
         let is_right = if is_reflected {
@@ -103,9 +107,6 @@ impl Association {
         // Before there is a peer, only the answer to our INIT makes sense.
         let is_answer = matches!(first.kind, kind::INIT_ACK | kind::ABORT);
         if !self.has_peer() && !is_answer {
-            if first.kind == kind::SHUTDOWN_ACK {
-                return Err(self.answer_out_of_the_blue(tag, first));
-            }
             return Err(Discard::OutOfTheBlue);
         }
         Ok(())
@@ -225,6 +226,7 @@ impl Association {
                 // RFC 9260 section 9.2: the peer may not know yet that we want to stop.
                 self.receiver.want_sack();
                 self.control.shutdown = true;
+                self.start_t2(now);
             }
             self.receiver.delay_sack(now, self.config.sack_delay);
         }

@@ -120,7 +120,7 @@ impl Association {
         self.start_t2(now);
     }
 
-    fn start_t2(&mut self, now: Timestamp) {
+    pub(super) fn start_t2(&mut self, now: Timestamp) {
         self.shutdown_timers.t2_at = Some(now + self.path.rto.rto());
         let guard = now + self.config.rto.max * T5_ROUNDS;
         self.shutdown_timers.t5_at.get_or_insert(guard);

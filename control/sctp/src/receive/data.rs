@@ -63,6 +63,10 @@ impl Receiver {
             return Err(Refusal::NoRoom);
         }
         let cost = Reassembly::cost(data.payload.len());
+        if self.reassembly.charged_bytes() + cost > self.buffer_bytes && !self.reassembly.is_ready()
+        {
+            self.reassembly.squeeze();
+        }
         let is_awaited = ahead == 1 && !self.reassembly.is_ready();
         let limit = if is_awaited {
             self.buffer_bytes * 2

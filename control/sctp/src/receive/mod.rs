@@ -3,6 +3,7 @@
 mod acknowledge;
 mod data;
 mod forward;
+mod ready;
 mod reassembly;
 
 use alloc::vec::Vec;
@@ -70,6 +71,11 @@ impl Receiver {
         let incoming = self.reassembly.take()?;
         self.announce_room();
         Some(incoming)
+    }
+
+    /// Drops what will never be whole; the rest can still be taken.
+    pub(crate) fn close(&mut self) {
+        self.reassembly.close();
     }
 
     /// Memory of all that has arrived.

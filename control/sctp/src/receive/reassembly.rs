@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::ready::Ready;
 use crate::stream_map::StreamMap;
 use crate::wire::Data;
 use crate::{Incoming, Ppid, StreamId, Tsn};
@@ -29,13 +30,13 @@ pub(crate) struct Reassembly {
     /// to the wire's 16 or 32 bits, where that is not the first.
     next: StreamMap<u64>,
     /// For the application, in order.
-    ready: VecDeque<Incoming>,
+    ready: Ready,
     /// How many the application has taken.
     taken: u64,
     /// Streams that the peer has reset, each with the number of messages that came before it.
     resets: VecDeque<(u64, Vec<StreamId>)>,
-    /// The run of which the application has the beginning.
-    partial: Option<Place>,
+    /// Whether all that could be handed on was, since something was taken.
+    is_squeezed: bool,
     charged_bytes: usize,
     partial_delivery_bytes: usize,
     /// The TSN of the last fragment, counted on beyond 32 bits.
@@ -46,7 +47,7 @@ pub(crate) struct Reassembly {
 
 /// Where a fragment is. With DATA only the last field differs, and is the TSN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(super) struct Place {
     stream: StreamId,
     is_unordered: bool,
     message: u32,
@@ -92,10 +93,10 @@ impl Reassembly {
             loose: BTreeMap::new(),
             early: BTreeMap::new(),
             next: StreamMap::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             taken: 0,
             resets: VecDeque::new(),
-            partial: None,
+            is_squeezed: false,
             charged_bytes: 0,
             partial_delivery_bytes,
             // Far enough from zero that earlier TSNs have a number too.
@@ -124,12 +125,10 @@ impl Reassembly {
         if self.is_reset_due() {
             return None;
         }
-        let incoming = self.ready.pop_front()?;
+        let incoming = self.ready.pop()?;
         self.taken += 1;
+        self.is_squeezed = false;
         self.charged_bytes -= Self::cost(incoming.payload.len());
-        if self.ready.is_empty() && self.ready.capacity() > READY_KEPT_MAX {
-            self.ready = VecDeque::new();
-        }
         Some(incoming)
     }
 
@@ -234,7 +233,7 @@ impl Reassembly {
         while let Some(entry) = self.early.range((stream, 0)..(stream, next)).next() {
             let key = *entry.0;
             if let Some(message) = self.early.remove(&key) {
-                self.ready.push_back(message);
+                self.ready.push(message);
             }
         }
         self.next.insert(stream, next);
@@ -246,8 +245,13 @@ impl Reassembly {
         while let Some(entry) = self.early.range((stream, 0)..=(stream, u64::MAX)).next() {
             let key = *entry.0;
             if let Some(message) = self.early.remove(&key) {
-                self.ready.push_back(message);
+                self.ready.push(message);
             }
+        }
+        if let Some(place) = self.ready.partial_of(stream)
+            && let Some(run) = self.runs.remove(&place)
+        {
+            self.drop_run(place, run);
         }
         self.next.remove(&stream);
         if self.is_interleaved {
@@ -259,7 +263,9 @@ impl Reassembly {
 
     fn reset_all_streams(&mut self) {
         let early = core::mem::take(&mut self.early);
-        self.ready.extend(early.into_values());
+        for message in early.into_values() {
+            self.ready.push(message);
+        }
         self.next.clear();
         if self.is_interleaved {
             self.drop_fragments((Place::FIRST, Place::LAST));
@@ -335,9 +341,6 @@ impl Reassembly {
         };
         self.charged_bytes -= run.payload.capacity() + OVERHEAD;
         self.usual_bytes = run.payload.len().min(USUAL_MAX);
-        if self.partial == Some(start) {
-            self.partial = None;
-        }
         let payload = Bytes::from(run.payload);
         self.charged_bytes += Self::cost(payload.len());
         self.complete(run.head, payload, !run.is_begun);
@@ -354,13 +357,13 @@ impl Reassembly {
             is_end: true,
         };
         if head.is_unordered {
-            self.ready.push_back(incoming);
+            self.ready.push(incoming);
             return;
         }
         let number = self.unwrap_number(head.stream, head.number);
         let next = self.next_of(head.stream);
         if number == next {
-            self.ready.push_back(incoming);
+            self.ready.push(incoming);
             self.next.insert(head.stream, next + 1);
             if !self.early.is_empty() {
                 self.hand_on_early(head.stream);
@@ -382,13 +385,32 @@ impl Reassembly {
     fn hand_on_early(&mut self, stream: StreamId) {
         let mut next = self.next_of(stream);
         while let Some(message) = self.early.remove(&(stream, next)) {
-            self.ready.push_back(message);
+            self.ready.push(message);
             next += 1;
         }
         self.next.insert(stream, next);
     }
 
-    /// Hands on what there is of a message that is too long to wait for; one at a time.
+    /// Hands on all that can be, because there is no room left; once until something is taken.
+    pub(crate) fn squeeze(&mut self) {
+        if core::mem::replace(&mut self.is_squeezed, true) {
+            return;
+        }
+        let starts: Vec<Place> = self.runs.keys().copied().collect();
+        for start in starts {
+            self.deliver_part(start);
+        }
+    }
+
+    /// Drops what will never be whole.
+    pub(crate) fn close(&mut self) {
+        self.runs.clear();
+        self.loose.clear();
+        self.early.clear();
+        self.charged_bytes = self.ready.close().map(Self::cost).sum();
+    }
+
+    /// Hands on what there is of a message that is too long to wait for; one at a time on a stream.
     fn deliver_part(&mut self, start: Place) {
         let Some(run) = self.runs.get(&start) else {
             return;
@@ -396,25 +418,26 @@ impl Reassembly {
         let head = run.head;
         let is_turn = head.is_unordered
             || self.unwrap_number(head.stream, head.number) == self.next_of(head.stream);
-        if !is_turn || self.partial.is_some_and(|partial| partial != start) {
+        let partial = self.ready.partial_of(head.stream);
+        if !is_turn || run.payload.is_empty() || partial.is_some_and(|place| place != start) {
             return;
         }
         let Some(run) = self.runs.get_mut(&start) else {
             return;
         };
-        self.partial = Some(start);
         self.charged_bytes -= run.payload.capacity();
         let payload = Bytes::from(core::mem::take(&mut run.payload));
         self.charged_bytes += Self::cost(payload.len());
-        self.ready.push_back(Incoming {
+        let part = Incoming {
             stream: head.stream,
             ppid: head.ppid,
             payload,
             is_unordered: head.is_unordered,
             is_begin: !run.is_begun,
             is_end: false,
-        });
+        };
         run.is_begun = true;
+        self.ready.push_part(start, part);
     }
 
     fn drop_fragments_of(&mut self, stream: StreamId, is_unordered: bool, last: u32) {
@@ -443,11 +466,10 @@ impl Reassembly {
 
     fn drop_run(&mut self, place: Place, run: Run) {
         self.charged_bytes -= run.payload.capacity() + OVERHEAD;
-        if self.partial == Some(place) {
-            self.partial = None;
+        if self.ready.partial_of(run.head.stream) == Some(place) {
             // The application has the beginning and must hear that there is no more.
             self.charged_bytes += Self::cost(0);
-            self.ready.push_back(Incoming {
+            self.ready.push(Incoming {
                 stream: run.head.stream,
                 ppid: run.head.ppid,
                 payload: Bytes::new(),
@@ -564,5 +586,3 @@ const OVERHEAD: usize = size_of::<Incoming>() + size_of::<Place>() + 32;
 const USUAL_MAX: usize = 64 * 1024;
 /// Resets that wait for the application; the peer has to ask again for more.
 const RESETS_MAX: usize = 16;
-/// An empty queue keeps this many entries for next time.
-const READY_KEPT_MAX: usize = 1024;
