@@ -6,8 +6,8 @@ use turnpike_sctp::{Incoming, Outgoing, Reliability};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     sent: Vec<Entry>,
-    /// The parts of messages that have come, by stream, ordered and unordered apart.
-    parts: [[Vec<u8>; 2]; 16],
+    /// The parts of a message that have come, by stream; they follow each other.
+    parts: [Vec<u8>; 16],
 }
 
 #[derive(Debug)]
@@ -39,8 +39,7 @@ impl Ledger {
 
     /// A message, or a part of one, has come: once, as it was sent, where it was sent.
     pub(super) fn got(&mut self, incoming: &Incoming) {
-        let stream = &mut self.parts[usize::from(incoming.stream.0)];
-        let parts = &mut stream[usize::from(incoming.is_unordered)];
+        let parts = &mut self.parts[usize::from(incoming.stream.0)];
         if incoming.is_begin {
             parts.clear();
         }
