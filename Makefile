@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-CONTROL := turnpike-types turnpike-stun turnpike-turn turnpike-sim
+CONTROL := turnpike-types turnpike-stun turnpike-turn turnpike-sctp turnpike-datachannel turnpike-sim
 
 .PHONY: help
 help: ## say what each command does
@@ -33,12 +33,13 @@ lint: ## formatting, clippy and rustdoc, all of them with warnings as errors
 	@scripts/lint.sh
 
 .PHONY: sim
-sim: ## simulate 10,000 seeds (SEEDS=n for another number, SEED=n to replay one)
-	@scripts/sim.sh --release $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+sim: ## simulate 10,000 seeds (SEEDS=n for another number, SEED=n ROOM=turn|sctp to replay one)
+	@scripts/sim.sh --release $(if $(ROOM),--room $(ROOM)) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 .PHONY: planted
 planted: ## plant each of the known bugs and see that the simulator finds it within 100 seeds
-	@control/turn/tests/planted/run.sh
+	@scripts/planted.sh turn
+	@scripts/planted.sh sctp
 
 .PHONY: fuzz
 fuzz: ## grow the fuzz corpora (needs a nightly toolchain and cargo-fuzz)

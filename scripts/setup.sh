@@ -26,6 +26,8 @@ main() {
             want ethtool ethtool
             want setpriv util-linux
             want turnutils_uclient coturn
+            want /usr/lib/usrsctp/tsctp libusrsctp-examples
+            [ -e /usr/include/usrsctp.h ] || wanted+=(libusrsctp-dev)
             want certutil libnss3-tools
             want_browser
             python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)

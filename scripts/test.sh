@@ -42,10 +42,13 @@ units() {
     if [ -n "$HAVE_NEXTEST" ]; then
         run_tests --workspace -E "not binary(simulation) and not $NEED_ROOT"
     else
-        local status=0 turn_tests
-        mapfile -t turn_tests < <(test_files control/turn simulation)
-        run_tests --workspace --exclude turnpike-turn --exclude "$RIG" --lib --bins --tests || status=1
-        run_tests -p turnpike-turn --lib "${turn_tests[@]}" || status=1
+        local status=0 room tests
+        run_tests --workspace --exclude turnpike-turn --exclude turnpike-sctp --exclude "$RIG" \
+            --lib --bins --tests || status=1
+        for room in turn sctp; do
+            mapfile -t tests < <(test_files "control/$room" simulation)
+            run_tests -p "turnpike-$room" --lib "${tests[@]}" || status=1
+        done
         run_tests -p "$RIG" --lib --bins --test house || status=1
         return $status
     fi
@@ -56,7 +59,7 @@ simulation() {
     if [ -n "$HAVE_NEXTEST" ]; then
         run_tests --workspace -E "binary(simulation)"
     else
-        run_tests -p turnpike-turn --test simulation
+        run_tests -p turnpike-turn -p turnpike-sctp --test simulation
     fi
 }
 

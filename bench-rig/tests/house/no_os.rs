@@ -11,6 +11,8 @@ pub(super) const OS_FREE: &[&str] = &[
     "turnpike-types",
     "turnpike-stun",
     "turnpike-turn",
+    "turnpike-sctp",
+    "turnpike-datachannel",
     "turnpike-sim",
 ];
 

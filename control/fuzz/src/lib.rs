@@ -19,7 +19,10 @@ mod choices;
 mod entropy;
 mod forwarder;
 mod icmp_quote;
+mod naive_sctp;
 mod naive_stun;
+mod sctp_association;
+mod sctp_packet;
 mod stream_framing;
 mod stun_long_term;
 mod stun_message;
@@ -30,6 +33,8 @@ mod turn_server;
 pub use channel_data::channel_data;
 pub use forwarder::forwarder;
 pub use icmp_quote::icmp_quote;
+pub use sctp_association::sctp_association;
+pub use sctp_packet::sctp_packet;
 pub use stream_framing::stream_framing;
 pub use stun_long_term::stun_long_term;
 pub use stun_message::stun_message;
@@ -41,10 +46,12 @@ pub use turn_server::turn_server;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("channel_data", channel_data),
     ("forwarder", forwarder),
     ("icmp_quote", icmp_quote),
+    ("sctp_association", sctp_association),
+    ("sctp_packet", sctp_packet),
     ("stream_framing", stream_framing),
     ("stun_long_term", stun_long_term),
     ("stun_message", stun_message),

@@ -58,6 +58,8 @@ replays! {
     channel_data_corpus_holds "channel_data";
     forwarder_corpus_holds "forwarder";
     icmp_quote_corpus_holds "icmp_quote";
+    sctp_association_corpus_holds "sctp_association";
+    sctp_packet_corpus_holds "sctp_packet";
     stream_framing_corpus_holds "stream_framing";
     stun_long_term_corpus_holds "stun_long_term";
     stun_message_corpus_holds "stun_message";

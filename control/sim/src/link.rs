@@ -1,4 +1,5 @@
-//! One direction of one wire: rate, queue, delay, jitter, loss, duplication, reordering, MTU.
+//! One direction of one wire: rate, queue, delay, jitter, loss, duplication, reordering, corruption,
+//! MTU.
 //!
 //! A link holds no datagrams, only the time until which it is busy; what it decides is when each
 //! copy arrives. Order is kept, also under jitter, but for the copies that the `reordering` chance
@@ -17,6 +18,8 @@ pub struct LinkConfig {
     pub bits_per_second: Option<u64>,
     /// Bytes that may wait behind the one being sent; more are dropped.
     pub queue_bytes: u64,
+    /// Bytes that each datagram takes on the wire beside its payload: headers below it.
+    pub framing_bytes: u64,
     /// From the last bit sent to the arrival.
     pub delay: Duration,
     /// Added to the delay, from zero up to this.
@@ -29,6 +32,8 @@ pub struct LinkConfig {
     pub reordering: Chance,
     /// How long a copy is held back.
     pub reordering_delay: Duration,
+    /// How often a datagram, and its duplicate with it, arrives with one bit turned.
+    pub corruption: Chance,
     /// The largest payload in bytes that passes.
     pub mtu: usize,
 }
@@ -38,12 +43,14 @@ impl LinkConfig {
     pub const PERFECT: Self = Self {
         bits_per_second: None,
         queue_bytes: 0,
+        framing_bytes: 0,
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
         loss: Chance::NEVER,
         duplication: Chance::NEVER,
         reordering: Chance::NEVER,
         reordering_delay: Duration::ZERO,
+        corruption: Chance::NEVER,
         mtu: 65_535,
     };
 }
@@ -67,6 +74,8 @@ pub enum Passage {
         at: Timestamp,
         /// When the duplicate does, if there is one.
         duplicate_at: Option<Timestamp>,
+        /// Whether a bit of it is turned on the way.
+        is_corrupted: bool,
     },
 }
 
@@ -94,13 +103,17 @@ impl Link {
         if self.config.loss.happens(entropy) {
             return Passage::Dropped(DropRule::Loss);
         }
-        let Some(sent) = self.send(now, bytes as u64) else {
+        let Some(sent) = self.send(now, bytes as u64 + self.config.framing_bytes) else {
             return Passage::Dropped(DropRule::QueueFull);
         };
         let at = self.arrival(sent, entropy);
         let duplicated = self.config.duplication.happens(entropy);
         let duplicate_at = duplicated.then(|| self.arrival(sent, entropy));
-        Passage::Arrives { at, duplicate_at }
+        Passage::Arrives {
+            at,
+            duplicate_at,
+            is_corrupted: self.config.corruption.happens(entropy),
+        }
     }
 
     /// Bytes accepted and not sent yet.
@@ -160,6 +173,7 @@ mod tests {
         Passage::Arrives {
             at: Timestamp::from_millis(at_ms),
             duplicate_at: None,
+            is_corrupted: false,
         }
     }
 
@@ -179,6 +193,23 @@ mod tests {
             link.offer(Timestamp::from_secs(10), 1, &mut entropy),
             arrives(10_021)
         );
+    }
+
+    #[test]
+    fn framing_takes_its_time_and_its_room() {
+        let config = LinkConfig {
+            framing_bytes: 500,
+            queue_bytes: 1_500,
+            ..EIGHT_KBIT
+        };
+        let (mut link, mut entropy) = (Link::new(config), SeededEntropy::new(1));
+        let first = link.offer(Timestamp::ZERO, 250, &mut entropy);
+        assert_eq!(first, arrives(770));
+        assert_eq!(link.backlog_bytes(Timestamp::ZERO), 750);
+        let full = Passage::Dropped(DropRule::QueueFull);
+        assert_eq!(link.offer(Timestamp::ZERO, 251, &mut entropy), full);
+        let second = link.offer(Timestamp::ZERO, 250, &mut entropy);
+        assert_eq!(second, arrives(1_520));
     }
 
     #[test]
@@ -242,26 +273,31 @@ mod tests {
     }
 
     #[test]
-    fn loss_and_duplication_come_at_their_rates() {
+    fn loss_duplication_and_corruption_come_at_their_rates() {
         let config = LinkConfig {
             loss: Chance::percent(20),
             duplication: Chance::percent(10),
+            corruption: Chance::percent(5),
             ..LinkConfig::PERFECT
         };
         let (mut link, mut entropy) = (Link::new(config), SeededEntropy::new(4));
-        let (mut lost, mut twice) = (0, 0);
+        let (mut lost, mut twice, mut corrupted) = (0, 0, 0);
         for _ in 0..10_000 {
             match link.offer(Timestamp::ZERO, 1, &mut entropy) {
-                Passage::Dropped(DropRule::Loss) => lost += 1,
+                Passage::Dropped(_) => lost += 1,
                 Passage::Arrives {
-                    duplicate_at: Some(_),
+                    duplicate_at,
+                    is_corrupted,
                     ..
-                } => twice += 1,
-                _ => (),
+                } => {
+                    twice += u32::from(duplicate_at.is_some());
+                    corrupted += u32::from(is_corrupted);
+                }
             }
         }
         assert!((1_800..2_200).contains(&lost), "{lost}");
         assert!((700..900).contains(&twice), "{twice}");
+        assert!((330..470).contains(&corrupted), "{corrupted}");
     }
 
     fn arrivals(config: LinkConfig) -> Vec<Timestamp> {

@@ -30,6 +30,13 @@ pub enum Happening<'a> {
         /// Which datagram.
         id: DatagramId,
     },
+    /// A link turned a bit.
+    Corrupted {
+        /// Which datagram.
+        id: DatagramId,
+        /// Which bit of its payload, from the first byte's lowest.
+        bit: u32,
+    },
     /// A NAT translated one of the addresses.
     Translated {
         /// Which datagram.
@@ -78,6 +85,7 @@ impl fmt::Display for Happening<'_> {
                 write!(f, ", {bytes} bytes")
             }
             Self::Duplicated { id } => write!(f, "#{} duplicated", id.0),
+            Self::Corrupted { id, bit } => write!(f, "#{} corrupted: bit {bit} turned", id.0),
             Self::Translated { id, nat, from, to } => {
                 write!(f, "#{} translated by NAT {}: {from} -> {to}", id.0, nat.0)
             }

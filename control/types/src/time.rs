@@ -100,6 +100,12 @@ pub enum DeadlineReason {
     Refresh,
     /// Work that was cut short by its bound goes on.
     Continuation,
+    /// A delayed acknowledgement is due (RFC 9260 section 6.2).
+    Acknowledgement,
+    /// The pace allows the next packet.
+    Pacing,
+    /// An idle path is probed (RFC 9260 section 8.3).
+    Heartbeat,
 }
 
 #[cfg(test)]

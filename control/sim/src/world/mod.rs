@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use turnpike_types::Timestamp;
+use turnpike_types::{Entropy, Timestamp};
 
 use crate::event_queue::EventQueue;
 use crate::topology::{Owner, Topology};
@@ -267,7 +267,7 @@ impl World {
     }
 
     /// Offers a copy to a host's link and schedules what comes out at the other end.
-    fn pass(&mut self, host: HostId, direction: Direction, place: Place, datagram: Datagram) {
+    fn pass(&mut self, host: HostId, direction: Direction, place: Place, mut datagram: Datagram) {
         let Some(host) = self.topology.host_mut(host) else {
             return self.drop_copy(datagram.id, DropRule::NoRoute);
         };
@@ -277,7 +277,14 @@ impl World {
         };
         match link.offer(self.now, datagram.payload.len(), &mut self.entropy) {
             Passage::Dropped(rule) => self.drop_copy(datagram.id, rule),
-            Passage::Arrives { at, duplicate_at } => {
+            Passage::Arrives {
+                at,
+                duplicate_at,
+                is_corrupted,
+            } => {
+                if is_corrupted {
+                    self.corrupt(&mut datagram);
+                }
                 if let Some(duplicate_at) = duplicate_at {
                     self.ledger.enter(datagram.id);
                     self.record(&Happening::Duplicated { id: datagram.id });
@@ -291,6 +298,20 @@ impl World {
                 }
                 self.schedule(at, Event { place, datagram });
             }
+        }
+    }
+
+    /// Turns one bit of the payload.
+    fn corrupt(&mut self, datagram: &mut Datagram) {
+        let bits = u32::try_from(datagram.payload.len() * 8).unwrap_or(u32::MAX);
+        let bit = self.entropy.below(bits);
+        let byte = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        if let Some(byte) = datagram.payload.get_mut(byte) {
+            *byte ^= 1 << (bit % 8);
+            self.record(&Happening::Corrupted {
+                id: datagram.id,
+                bit,
+            });
         }
     }
 

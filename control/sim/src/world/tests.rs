@@ -123,6 +123,25 @@ fn reset_nat_drops_what_comes_back() {
 }
 
 #[test]
+fn corrupted_datagram_arrives_with_one_bit_turned() {
+    let mut world = World::new(1);
+    let corrupting = LinkConfig {
+        corruption: Chance::ALWAYS,
+        ..LinkConfig::PERFECT
+    };
+    let alice = host(&mut world, ALICE, corrupting);
+    host(&mut world, BOB, LinkConfig::PERFECT);
+    for _ in 0..100 {
+        world.send(alice, addr(ALICE), addr(BOB), &[0; 3]);
+        let payload = world.poll(Timestamp::MAX).unwrap().payload;
+        let turned: u32 = payload.iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!((payload.len(), turned), (3, 1));
+    }
+    world.send(alice, addr(ALICE), addr(BOB), &[]);
+    assert_eq!(world.poll(Timestamp::MAX).unwrap().payload, []);
+}
+
+#[test]
 fn more_copies_than_the_world_holds_are_a_named_drop() {
     let mut world = World::new(1);
     let alice = host(&mut world, ALICE, slow(30));
@@ -155,12 +174,14 @@ fn chatter(seed: u64) -> (u64, [u64; 4]) {
     let bad = LinkConfig {
         bits_per_second: Some(64_000),
         queue_bytes: 1_500,
+        framing_bytes: 28,
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(30),
         loss: Chance::percent(5),
         duplication: Chance::percent(5),
         reordering: Chance::percent(5),
         reordering_delay: Duration::from_millis(60),
+        corruption: Chance::percent(5),
         mtu: 1_000,
     };
     let mut world = World::new(seed);

@@ -301,6 +301,7 @@ pub(crate) fn draw_link(dice: &mut SeededEntropy) -> LinkConfig {
         reordering,
         reordering_delay: Duration::from_millis(dice.within(1..300)),
         mtu: usize::try_from(dice.within(1_000..1_500)).unwrap(),
+        ..LinkConfig::PERFECT
     }
 }
 

@@ -70,7 +70,7 @@ fn run_one(seed: u64, observe: bool) -> Checked<Summary> {
 }
 
 fn fail(seed: u64, violation: &Violation) -> ! {
-    panic!("seed {seed}: {violation}\nreplay it with: make sim SEED={seed}");
+    panic!("seed {seed}: {violation}\nreplay it with: make sim ROOM=turn SEED={seed}");
 }
 
 /// What all seeds together came to.

@@ -8,6 +8,8 @@
     reason = "a tool for developers: a panic says what is wrong"
 )]
 
+mod sctp;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,9 @@ fn main() {
         "stun_long_term",
         &[2, 1, 0, 0, 2, 2, 3, b'n', b'o', b'n', b'c', 5, 3],
     );
+    for chunks in sctp::chunks() {
+        save("sctp_packet", &chunks);
+    }
     for scenario in SCENARIOS_FORWARDER {
         save("forwarder", &scenario.concat());
     }

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Plants each bug in a copy of the engines and sees that the simulation finds it.
+# Plants each bug of a room in a copy of the engines and sees that the room's simulation finds it.
 #
-# Usage: run.sh [NN...]   runs all bugs, or those whose numbers are given.
+# Usage: planted.sh ROOM [NN...]   ROOM is turn or sctp; runs all its bugs, or those whose numbers
+#                                  are given.
 # TURNPIKE_PLANTED_SEEDS  how many seeds each may take (100).
 # TURNPIKE_PLANTED_TARGET a target directory to keep; without it one is made and thrown away.
 set -euo pipefail
 
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-root="$(cd "$here/../../../.." && pwd)"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 seeds="${TURNPIKE_PLANTED_SEEDS:-100}"
+room="${1:-}"
+case "$room" in
+    turn) crates=(types stun turn sim) ;;
+    sctp) crates=(types sctp sim) ;;
+    *) echo "planted: the room is turn or sctp, not '$room'" >&2 && exit 2 ;;
+esac
+shift
+here="$root/control/$room/tests/planted"
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
@@ -20,20 +28,21 @@ unset TURNPIKE_SIM_SEED TURNPIKE_SIM_SEEDS
 
 copy_engines() {
     mkdir "$work/control"
-    for crate in types stun turn sim; do
+    for crate in "${crates[@]}"; do
         cp -R "$root/control/$crate" "$work/control/$crate"
     done
     cp "$root/Cargo.lock" "$work/Cargo.lock"
     # The other members stay behind.
-    awk '
-        /^members = \[/ { print "members = [\"control/types\", \"control/stun\", \"control/turn\", \"control/sim\"]"; skip = 1 }
+    members="$(printf '"control/%s", ' "${crates[@]}")"
+    awk -v members="$members" '
+        /^members = \[/ { print "members = [" members "]"; skip = 1 }
         !skip
         /^\]/ { skip = 0 }
     ' "$root/Cargo.toml" >"$work/Cargo.toml"
 }
 
 build() {
-    if ! (cd "$work" && cargo test --quiet -p turnpike-turn --test simulation --no-run) \
+    if ! (cd "$work" && cargo test --quiet -p "turnpike-$room" --test simulation --no-run) \
         >"$work/build.log" 2>&1; then
         cat "$work/build.log" >&2
         echo "$1: does not build" >&2
@@ -43,7 +52,7 @@ build() {
 
 simulate() {
     (cd "$work" && TURNPIKE_SIM_SEEDS="$seeds" \
-        cargo test --quiet -p turnpike-turn --test simulation) >"$work/run.log" 2>&1
+        cargo test --quiet -p "turnpike-$room" --test simulation) >"$work/run.log" 2>&1
 }
 
 patched() {
