@@ -118,7 +118,7 @@ impl DataChannels {
         let is_open = self.table.entry(id).is_some();
         if is_open
             && self
-                .send_dcep(id, Bytes::from_static(&ACK_MESSAGE))
+                .send_dcep(id, Bytes::from_static(&ACK_MESSAGE), None)
                 .is_err()
         {
             self.unacknowledged.insert(id);

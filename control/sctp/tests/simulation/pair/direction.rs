@@ -186,7 +186,7 @@ impl Direction {
         arriving.is_amid = false;
         let number = letter::number(&std::mem::take(&mut arriving.parts));
         let record = number.and_then(|it| self.records.get(it as usize));
-        let may_be = record.is_some_and(|it| it.reliability != Reliability::Reliable);
+        let may_be = record.is_some_and(|it| it.is_void || it.reliability != Reliability::Reliable);
         ensure!(
             may_be,
             ReliableArrives,
@@ -317,7 +317,9 @@ impl Direction {
             let arriving = self.arriving.entry(*stream).or_default();
             let (epoch, records) = (arriving.epoch, &self.records);
             let missing = arriving.reliable.front().copied();
-            let missing = missing.filter(|it| records[*it as usize].epoch <= epoch);
+            let missing = missing.map(|it| (it, &records[it as usize]));
+            let missing = missing
+                .filter(|(_, it)| it.generation == self.received_generation && it.epoch <= epoch);
             ensure!(
                 missing.is_none(),
                 ResetInPlace,

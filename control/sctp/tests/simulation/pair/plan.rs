@@ -83,12 +83,27 @@ impl Plan {
         if plan.sides.iter().all(|side| side.connects_at.is_none()) {
             plan.sides[0].connects_at = Some(Timestamp::ZERO);
         }
+        plan.be_patient();
         if is_calm {
             plan.soothe();
         } else {
             plan.spoil(dice);
         }
         plan
+    }
+
+    /// The shutdown guard (RFC 9260 section 9.2) gives up on a peer who has much to say and may say
+    /// little at a time.
+    fn be_patient(&mut self) {
+        let windows = self
+            .sides
+            .each_ref()
+            .map(|side| side.config.receive_buffer_bytes);
+        if let Ending::Shutdown { is_patient, .. } = &mut self.ending
+            && windows.iter().any(|window| *window < 64_000)
+        {
+            *is_patient = true;
+        }
     }
 
     /// What calm worlds are spared as well: a full receiver drops what the window did not allow for,
