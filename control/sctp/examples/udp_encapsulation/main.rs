@@ -39,6 +39,7 @@ fn main() -> io::Result<()> {
 
 fn receive(udp_port: u16, sctp_port: u16) -> io::Result<()> {
     let mut driver = Driver::bind(config(sctp_port), udp_port, None)?;
+    println!("listening on UDP port {}", driver.port()?);
     let (mut bytes, mut messages, mut first) = (0, 0, None);
     driver.run_until(FOR_EVER, |it| {
         for incoming in it.received.drain(..) {

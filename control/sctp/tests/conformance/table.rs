@@ -38,7 +38,7 @@ fn every_test_is_in_the_table_and_every_row_is_a_test() {
 /// The names of the tests in a source file.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split("#[test]").skip(1).filter_map(|after| {
-        let (_, after) = after.split_once("fn ")?;
+        let after = after.trim_start().strip_prefix("fn ")?;
         Some(after.split_once('(')?.0)
     })
 }
