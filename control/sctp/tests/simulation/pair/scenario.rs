@@ -204,16 +204,17 @@ impl Scenario {
 
     fn may_end(&self) -> bool {
         let has_settled = self.sides.iter().all(|side| side.is_connected);
-        let has_arrived = self.directions.iter().all(|it| it.undelivered() == 0);
+        let undelivered: usize = self.directions.iter().map(Direction::undelivered).sum();
         let is_resetting = self.sides.iter().any(Side::is_resetting);
-        let is_patient = !matches!(
-            self.plan.ending,
+        let has_arrived = match self.plan.ending {
+            Ending::Abort { .. } => true,
+            // What is left must fit in the time of the shutdown guard.
             Ending::Shutdown {
-                is_patient: false,
-                ..
-            } | Ending::Abort { .. }
-        );
-        has_settled && (!is_patient || has_arrived && !is_resetting)
+                is_patient: false, ..
+            } => undelivered <= 40,
+            Ending::Shutdown { .. } | Ending::BothShutdown => undelivered == 0 && !is_resetting,
+        };
+        has_settled && has_arrived
     }
 
     fn end(&mut self) -> Checked {
@@ -384,8 +385,15 @@ impl Scenario {
     fn check_end(&self) -> Checked {
         let reasons = self.sides.each_ref().map(|side| side.closed);
         let is_clean = match self.plan.ending {
-            Ending::Shutdown { .. } | Ending::BothShutdown => {
-                reasons == [Some(CloseReason::Shutdown); 2]
+            Ending::Shutdown { .. } => reasons == [Some(CloseReason::Shutdown); 2],
+            // One that is gone already answers a SHUTDOWN that was overtaken with ABORT (RFC 9260
+            // section 8.4).
+            Ending::BothShutdown => {
+                reasons.contains(&Some(CloseReason::Shutdown))
+                    && reasons.iter().all(|it| {
+                        use CloseReason::{AbortedByPeer, Shutdown};
+                        matches!(it, Some(Shutdown | AbortedByPeer(_)))
+                    })
             }
             Ending::Abort { side } => {
                 reasons[side] == Some(CloseReason::Aborted)
