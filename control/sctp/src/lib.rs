@@ -6,6 +6,32 @@
 //!
 //! This crate is *not* a multiplexer of many associations over one port, and knows no addresses:
 //! whoever owns the socket says which datagram is whose.
+//!
+//! Two associations in one thread, with nothing lost between them:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use turnpike_sctp::{Association, Config, Outgoing, Output, Ppid, StreamId};
+//! use turnpike_types::{Entropy, Timestamp};
+//! # struct Dice(u8);
+//! # impl Entropy for Dice {
+//! #     fn fill(&mut self, bytes: &mut [u8]) {
+//! #         bytes.iter_mut().for_each(|byte| { self.0 = self.0.wrapping_add(7); *byte = self.0 });
+//! #     }
+//! # }
+//! let (now, mut buf) = (Timestamp::ZERO, [0; 1191]);
+//! let mut ends = [1, 2].map(|n| Association::new(Config::default(), &mut Dice(n), now).unwrap());
+//! ends[0].connect(now);
+//! ends[0].send(now, Outgoing::new(StreamId(1), Ppid(51), Bytes::from("hello"))).unwrap();
+//! for from in [0, 1, 0, 1] {
+//!     while let Some(output) = ends[from].poll_output(&mut buf) {
+//!         if let Output::Transmit(transmit) = output {
+//!             ends[1 - from].handle_input(now, &buf[..transmit.len]).unwrap();
+//!         }
+//!     }
+//! }
+//! assert_eq!(ends[1].receive().unwrap().payload, "hello");
+//! ```
 
 #![forbid(unsafe_code)]
 #![no_std]

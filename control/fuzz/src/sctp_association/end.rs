@@ -71,7 +71,8 @@ impl End {
                     sent.push(datagram);
                 }
                 Some(Output::Event(event)) => self.hear(&event),
-                None => match self.association.receive().filter(|_| self.is_reading) {
+                None if !self.is_reading => break,
+                None => match self.association.receive() {
                     Some(incoming) => self.got.push(incoming),
                     None => break,
                 },

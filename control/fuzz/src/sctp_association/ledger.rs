@@ -6,7 +6,7 @@ use turnpike_sctp::{Incoming, Outgoing, Reliability};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     sent: Vec<Entry>,
-    /// The part of a message that has come, by stream.
+    /// The parts of a message that have come, by stream; they follow each other.
     parts: [Vec<u8>; 16],
 }
 

@@ -20,6 +20,7 @@ mod invalid;
 mod re_config;
 mod retransmission;
 mod setup;
+mod table;
 mod termination;
 mod tester;
 mod unknown;

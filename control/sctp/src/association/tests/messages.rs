@@ -174,3 +174,17 @@ fn the_same_seed_gives_the_same_packets() {
     assert!(!run().is_empty());
     assert_eq!(run(), run());
 }
+
+#[test]
+fn an_idle_association_keeps_less_than_eight_kibibytes() {
+    let mut pair = Pair::connected(&Config::default());
+    for seed in 0..20 {
+        pair.ends[0].send(pair.now, message(seed, 1000, 1)).unwrap();
+    }
+    pair.run(Duration::from_secs(1));
+    pair.receive_all(1);
+    for end in &pair.ends {
+        let bytes = size_of::<Association>() + end.memory_bytes();
+        assert!(bytes <= 8 * 1024, "{bytes}");
+    }
+}
