@@ -7,9 +7,10 @@
 mod process;
 mod programs;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use turnpike_sctp::{CloseReason, Config, Event, Outgoing, Reliability, StreamId};
+use turnpike_sctp::{CloseReason, Config, Event, Outgoing, Reliability, SendError, StreamId};
 use turnpike_sim::Chance;
 
 use crate::conversation::message;
@@ -193,18 +194,25 @@ fn usrsctp_calls(retransmissions: i32, is_unordered: bool, loss: Chance) {
         &unordered,
     ];
     let mut caller = Process::start(&peer(), &arguments);
-    let (mut echoed, mut heard) = (0, 0);
+    let (mut echoes, mut echoed, mut heard) = (VecDeque::new(), 0, 0);
     let is_over = driver.run_until(LIMIT, |it| {
         let now = it.now();
         for incoming in std::mem::take(&mut it.received) {
             assert!(incoming.is_begin && incoming.is_end);
             assert_eq!(incoming.stream, StreamId(1));
-            echoed += 1;
-            let echo = Outgoing {
+            echoes.push_back(Outgoing {
                 is_unordered: incoming.is_unordered,
                 ..Outgoing::new(incoming.stream, incoming.ppid, incoming.payload)
-            };
-            it.association.send(now, echo).unwrap();
+            });
+        }
+        // While its answer to our reset is on the way, the stream takes nothing.
+        while let Some(echo) = echoes.front().cloned() {
+            match it.association.send(now, echo) {
+                Err(SendError::StreamResetting) => break,
+                sent => sent.unwrap(),
+            }
+            echoes.pop_front();
+            echoed += 1;
         }
         let events = it.events.split_off(heard);
         for event in &events {
