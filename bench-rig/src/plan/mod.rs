@@ -1,6 +1,6 @@
 //! What is measured, of whom, and how long: the rows of the report.
 //!
-//! An [`Experiment`] sets up relays one after the other on a [`stage`], takes trials through
+//! An [`Experiment`] sets up relays one after the other on a `stage`, takes trials through
 //! [`crate::load`] and [`crate::account`], and turns them into rows by [`crate::method`]. It knows no
 //! packet formats and no relay's command line. Everything is bounded: trials in length and number,
 //! rounds, waits for a relay that does not answer.

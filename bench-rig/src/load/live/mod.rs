@@ -1,8 +1,8 @@
 //! Load of millions a second: XDP programs make, count and drop the packets, and no packet passes
 //! through user space.
 //!
-//! A [`sender`] asks the kernel for a train of *live frames* whenever one is due; its
-//! program writes each frame whole. A [`receiver`] is attached to the devices where
+//! A `sender` asks the kernel for a train of *live frames* whenever one is due; its
+//! program writes each frame whole. A `receiver` is attached to the devices where
 //! packets end. One thread on the generator's core sends for both hosts.
 //!
 //! Not here: allocations, which the flows must have; and what needs an even spacing of single

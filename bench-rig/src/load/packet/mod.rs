@@ -1,14 +1,14 @@
 //! Load through packet sockets: frames with our own addresses and checksums, at a pace.
 //!
 //! One thread on the generator's core sends what is due, reads what has come, rests until the next
-//! [tick](pace::TICK), and goes round again. What is due within a tick leaves together, as a network
+//! tick, and goes round again. What is due within a tick leaves together, as a network
 //! card that moderates its interrupts would hand it to its machine. It never spins: while it rests the
 //! far ends receive, and a core that does nothing is woken without an interrupt, which the relay's core
 //! would have to send. It does not use the kernel's sockets, routes or neighbours: virtual clients and
 //! peers cost nothing but memory.
 //!
-//! Bounded by the schedule: it ends [`OVERTIME`] after its end whether or not all has been sent, and
-//! waits at most [`PATIENCE`] for stragglers.
+//! Bounded by the schedule: it ends `OVERTIME` after its end whether or not all has been sent, and
+//! waits at most `PATIENCE` for stragglers.
 
 mod filter;
 mod judge;

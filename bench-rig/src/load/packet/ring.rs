@@ -20,7 +20,7 @@ use super::wire::Wire;
 /// A received frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// The frame, from the Ethernet header on; cut off after [`SLOT`] bytes less a header.
+    /// The frame, from the Ethernet header on; cut off after `SLOT` bytes less a header.
     pub frame: &'a [u8],
     /// Nanoseconds of `CLOCK_REALTIME` at which it was received.
     pub at: u64,

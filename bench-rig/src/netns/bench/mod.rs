@@ -11,15 +11,15 @@
 //!   are never asked for: those addresses are nobody's, whoever holds a packet socket on the far
 //!   end answers for them;
 //! - *relayed addresses*, more than one, because one has 16,384 ports;
-//! - *threaded NAPI* on every end of the wires ([`napi`]). A veth's receiving work is otherwise done
+//! - *threaded NAPI* on every end of the wires (`napi`). A veth's receiving work is otherwise done
 //!   on the sender's core: the relay's would be charged to the generator, the generator's to the
 //!   relay;
-//! - *offloads* such that a device does nothing for free ([`offloads`]), and a queue before each wire
-//!   that is as long as a card's ring ([`queue`]);
-//! - *cores that stay awake* ([`awake`]): waking one up costs more than a packet.
+//! - *offloads* such that a device does nothing for free (`offloads`), and a queue before each wire
+//!   that is as long as a card's ring (`queue`);
+//! - *cores that stay awake* (`awake`): waking one up costs more than a packet.
 //!
 //! All of it is in the namespaces and goes with them. There is one set of these at a time on a
-//! machine ([`lock`]): two would share the relay's core.
+//! machine (`lock`): two would share the relay's core.
 
 mod awake;
 mod drops;

@@ -5,7 +5,7 @@
 //! a client does that calls anew. This is not the engine's client: requests are built anew for each step and answers are
 //! matched by address and transaction ID, so that the generator costs less than any relay.
 //!
-//! Bounded: a client has one request out, which is sent [`cycle::TRIES`] times at most.
+//! Bounded: a client has one request out, which is sent `cycle::TRIES` times at most.
 
 mod cycle;
 
