@@ -102,13 +102,25 @@ fn never_interrupt(thread: &Thread) -> Result<(), NetnsError> {
     checked(&format!("chrt {}", args.join(" ")), &output).map(drop)
 }
 
-/// Gives a device's NAPI a thread.
+/// Gives a device's NAPI a thread, and a far end's its moderation.
 pub(super) fn thread(host: &Host, device: &str) -> Result<(), NetnsError> {
     // Which namespace's devices /sys shows is settled when it is mounted.
-    let script = format!("mount -t sysfs none /sys && echo 1 > /sys/class/net/{device}/threaded");
+    let mut script =
+        format!("mount -t sysfs none /sys && cd /sys/class/net/{device} && echo 1 > threaded");
+    if device == FAR_DEVICE {
+        script += &format!(
+            " && echo {POLLED_EVERY} > gro_flush_timeout && echo {POLLED_FOR} > napi_defer_hard_irqs"
+        );
+    }
     host.run("unshare", ["--mount", "sh", "-c", &script])
         .map(drop)
 }
+
+/// How often a far end looks for packets while there are some, nanoseconds.
+const POLLED_EVERY: u32 = 50_000;
+
+/// How often it looks in vain before it waits to be told.
+const POLLED_FOR: u32 = 200;
 
 /// Keeps the calling thread, and those it starts, on one core.
 ///
