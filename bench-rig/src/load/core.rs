@@ -10,3 +10,17 @@ pub(super) fn take() -> Result<(), LoadError> {
     nix::sys::prctl::set_timerslack(1)
         .map_err(|errno| LoadError::system("setting the timer slack")(errno.into()))
 }
+
+/// Has the calling thread, which must not spin, run as soon as it wakes up, whoever else is on the
+/// machine.
+pub(super) fn go_first() -> Result<(), LoadError> {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the kernel reads the structure, which lives until the call returns, and keeps nothing.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(LoadError::system("asking to go first")(
+        std::io::Error::last_os_error(),
+    ))
+}

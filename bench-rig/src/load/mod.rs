@@ -9,6 +9,7 @@
 
 pub mod clients;
 pub mod clock;
+#[expect(unsafe_code, reason = "the scheduling class of a thread")]
 mod core;
 mod course;
 mod flow;

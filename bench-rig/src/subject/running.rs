@@ -7,7 +7,7 @@ use turnpike_turn::client::Credential;
 
 use super::answer::wait_for_answer;
 use super::{PASSWORD, Settings, Subject, SubjectError, USER};
-use crate::netns::bench::{BenchHosts, RELAY_CORE};
+use crate::netns::bench::{BenchHosts, FIFO_PRIORITY, RELAY_CORE};
 use crate::netns::{Process, RELAY_V4, RELAY_V6};
 
 /// A running relay. Dropping it kills it.
@@ -29,8 +29,9 @@ impl Running {
         command: impl IntoIterator<Item = String>,
     ) -> Result<Self, SubjectError> {
         let args = ["--mount", "sh", "-euc", SCRIPT, "sh"].map(str::to_owned);
-        let core = RELAY_CORE.to_string();
-        let args = args.into_iter().chain([settings_text, core]).chain(command);
+        let place = [RELAY_CORE.to_string(), FIFO_PRIORITY.to_owned()];
+        let args = args.into_iter().chain([settings_text]);
+        let args = args.chain(place).chain(command);
         let running = Self {
             name: subject.name().to_owned(),
             version: subject.version().to_owned(),
@@ -103,17 +104,18 @@ pub(super) const SETTINGS_FILE: &str = "/mnt/settings";
 /// Where a relay may write: a file system in memory that no other process sees.
 pub(super) const SCRATCH: &str = "/mnt";
 
-/// Settings, core and the program's command line are its arguments. A coturn that finds fault with a
+/// Settings, core, priority and the program's command line are its arguments. A coturn that finds fault with a
 /// setting writes to `/var/log` whatever the others say.
 const SCRIPT: &str = r#"
 mount -t tmpfs -o size=64m turnpike-bench /mnt
 mount --bind /mnt /var/log
 printf '%s' "$1" >/mnt/settings
 core=$2
-shift 2
+priority=$3
+shift 3
 cd /mnt
 ulimit -n "$(ulimit -H -n)"
-exec taskset --cpu-list "$core" "$@"
+exec chrt --fifo "$priority" taskset --cpu-list "$core" "$@"
 "#;
 
 /// How long a relay may take to end; calls that are still on would keep some from it.

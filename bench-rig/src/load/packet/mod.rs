@@ -93,6 +93,7 @@ impl Load for PacketLoad {
         let driven = thread::scope(|scope| {
             let work = || {
                 core::take()?;
+                core::go_first()?;
                 let began = monotonic() + LEAD;
                 let lanes = course.lanes.len();
                 let pace = Pace::new(began, packets_per_second, shape.burst, duration, lanes)?;

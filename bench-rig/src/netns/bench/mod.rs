@@ -40,7 +40,7 @@ use super::{
 };
 
 pub use self::drops::Drops;
-pub use self::napi::pin_this_thread;
+pub use self::napi::{FIFO_PRIORITY, pin_this_thread};
 
 /// The core of the generator: of every thread that is not the relay's.
 pub const GENERATOR_CORE: usize = 0;

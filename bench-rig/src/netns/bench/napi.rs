@@ -5,12 +5,14 @@
 //! `napi/DEVICE-ID`, seen from everywhere; the number is the machine's, the device's name that of
 //! its namespace. Those that were there before ours are others'.
 //!
-//! The relay's threads are common ones, as the kernel makes them: they and the relay's own share the
-//! core in slices of a few milliseconds at most, and what a full ring of 256 frames loses meanwhile is
-//! the relay's loss, as with a network card. The far ends' threads are of the batch class, which takes
-//! the core from nobody: were the generator interrupted for them, the relay's core would have to send
-//! the interrupt, for what in a virtual machine is the price of several packets. The generator rests
-//! after each turn, and they work meanwhile.
+//! The threads are of the first-in-first-out class, like the relay and the generator: others on the
+//! machine cannot keep a core from them, and they do not take it from each other. They run as soon as
+//! what runs on their core rests. Were it interrupted for them, in a virtual machine that would cost
+//! sender and receiver tens of microseconds each time, more than the packets do. A network card does
+//! not interrupt for each packet either.
+//!
+//! For the same reason a far end [polls](POLLED_EVERY) while packets come: a card takes a packet without
+//! its driver having to wake somebody up.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,9 +44,7 @@ impl Napi {
     pub(super) fn pin(&self) -> Result<(), NetnsError> {
         for (thread, core) in self.placed()? {
             pin(Some(thread.pid), core)?;
-            if core == GENERATOR_CORE {
-                never_interrupt(&thread)?;
-            }
+            never_wait_for_others(&thread)?;
         }
         Ok(())
     }
@@ -92,15 +92,18 @@ impl Napi {
     }
 }
 
-/// Has a thread run whenever it has something to do.
-fn never_interrupt(thread: &Thread) -> Result<(), NetnsError> {
-    let args = ["--batch", "--pid", "0", &thread.pid.to_string()];
+/// Puts a thread into the class of the relay and of the generator.
+fn never_wait_for_others(thread: &Thread) -> Result<(), NetnsError> {
+    let args = ["--fifo", "--pid", FIFO_PRIORITY, &thread.pid.to_string()];
     let output = Command::new("chrt")
         .args(args)
         .output()
         .map_err(NetnsError::spawning("chrt"))?;
     checked(&format!("chrt {}", args.join(" ")), &output).map(drop)
 }
+
+/// The priority of all that is measured, and of what it is measured by.
+pub const FIFO_PRIORITY: &str = "1";
 
 /// Gives a device's NAPI a thread, and a far end's its moderation.
 pub(super) fn thread(host: &Host, device: &str) -> Result<(), NetnsError> {
