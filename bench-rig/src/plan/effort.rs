@@ -28,11 +28,11 @@ impl Effort {
     #[must_use]
     pub fn quick() -> Self {
         Self {
-            trial: Duration::from_millis(900),
-            warm_up: Duration::from_millis(300),
+            trial: Duration::from_millis(600),
+            warm_up: Duration::from_millis(200),
             rounds: 2,
             searches: 1,
-            search_trials: 14,
+            search_trials: 10,
             memory_allocations: 2_000,
             allocations_wanted: 20_000,
         }

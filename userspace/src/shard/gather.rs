@@ -243,9 +243,7 @@ mod tests {
                 lane.send(route, part);
             }
             lane.send_gathered();
-            lane.ring
-                .submit_and_wait(Duration::ZERO, Duration::ZERO)
-                .unwrap();
+            lane.ring.submit_and_wait(Duration::ZERO).unwrap();
             while let Some(completion) = lane.ring.next_completion() {
                 match completion {
                     Completion::RunSent { run, result } => lane.run_sent(run, result),

@@ -17,7 +17,6 @@ mod open;
 mod orders;
 mod outputs;
 mod owner;
-mod pace;
 mod publish;
 mod socket_lane;
 mod sockets;
@@ -44,7 +43,6 @@ use crate::uring::{Buffer, Completion, OpKind, OpToken, Ring, RingConfig, RingEr
 use complaints::{Complaints, Trouble};
 use hop::Hop;
 use orders::Allowance;
-use pace::Pace;
 use publish::Noted;
 use socket_lane::{Packet, SocketLane};
 use sockets::Role;
@@ -144,9 +142,6 @@ pub struct Shard {
     noted: Noted,
     /// Out of [`COMPLETIONS_MAX`].
     done: usize,
-    /// Receives of datagrams in this turn.
-    received: usize,
-    pace: Pace,
     allowance: Allowance,
     /// Whether the mailbox's wake-up is polled.
     watches: bool,
@@ -212,8 +207,6 @@ impl Shard {
             complaints: Complaints::default(),
             noted: Noted::default(),
             done: 0,
-            received: 0,
-            pace: Pace::default(),
             allowance: Allowance::default(),
             watches: false,
             scratch: vec![0; server::TRANSMIT_MAX].into_boxed_slice(),
@@ -251,11 +244,10 @@ impl Shard {
         }
         self.lane.settle();
         self.streams.settle(self.now, &mut self.lane.ring);
-        let (patience, gather) = (self.patience(), self.pace.gather());
-        self.lane.ring.submit_and_wait(patience, gather)?;
-        let last = std::mem::replace(&mut self.now, clock::now());
+        let patience = self.patience();
+        self.lane.ring.submit_and_wait(patience)?;
+        self.now = clock::now();
         self.noted.turns += 1;
-        self.received = 0;
         self.done = 0;
         while self.done < COMPLETIONS_MAX {
             let Some(completion) = self.lane.ring.next_completion() else {
@@ -265,7 +257,6 @@ impl Shard {
             self.handle(completion);
             self.done += 1 + self.streams.take_messages();
         }
-        self.pace.note(self.now.since(last), self.received);
         self.serve_crowd();
         if self
             .server
@@ -319,7 +310,6 @@ impl Shard {
                 filled,
                 armed,
             } => {
-                self.received += 1;
                 let role = self.lane.sockets.role(token);
                 if !armed {
                     self.lane.sockets.receive_ended(token);

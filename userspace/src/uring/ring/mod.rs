@@ -53,9 +53,6 @@ const _: () = assert!(16 + NAME_BYTES + CONTROL_BYTES == HEADROOM_BYTES);
 
 const REAP_MAX: usize = 256;
 
-/// Completions, beside those of sends, that end the gathering.
-const GATHER_MAX: usize = 32;
-
 const CANCEL_WAIT_SECS: u64 = 2;
 
 /// How long and how often a ring that ends waits for more completions.
@@ -245,26 +242,18 @@ impl Ring {
     }
 
     /// Hands everything queued to the kernel and waits for a completion, `most` at the longest; one
-    /// system call a turn of the caller's loop. With `gather`, if that is shorter, it sleeps so long
-    /// whatever happens, unless that is very much: what comes close together is met together. A
-    /// kernel before 6.12 does not gather.
+    /// system call a turn of the caller's loop.
     ///
     /// Datagrams that are queued are sent within the call, for none may wait for room
     /// (`MSG_DONTWAIT`). That they are is not worth waking up for, so it does not end the wait.
     ///
     /// # Errors
     /// Only what no later call could mend.
-    pub fn submit_and_wait(&mut self, most: Duration, gather: Duration) -> Result<(), RingError> {
+    pub fn submit_and_wait(&mut self, most: Duration) -> Result<(), RingError> {
         self.buffers.publish();
-        let gathers = !gather.is_zero() && gather < most;
         let most = Timespec::from(most);
-        let mut arguments = SubmitArgs::new().timespec(&most);
-        let mut others = 1;
-        if gathers && self.io.params().is_feature_min_timeout() {
-            others = GATHER_MAX;
-            arguments = arguments.min_wait_usec(gather.as_micros().try_into().unwrap_or(0));
-        }
-        let want = self.unheard + others;
+        let arguments = SubmitArgs::new().timespec(&most);
+        let want = self.unheard + 1;
         match self.io.submitter().submit_with_args(want, &arguments) {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {

@@ -113,8 +113,7 @@ fn run_of_every_length_comes_in_as_it_was_sent() {
     let (inside, outside) = pair();
     receive_runs(&inside).unwrap();
     assert!(ring.receive(Via::of(&inside), receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     let to = inside.local_addr().unwrap();
     for segment in [1_usize, 172, 1_000, 1_472] {
         setsockopt(&outside, sockopt::UdpGsoSegment, &(segment as i32)).unwrap();
@@ -139,8 +138,7 @@ fn truncated_run_yields_its_whole_datagrams_and_counts_the_others() {
     let (inside, outside) = pair();
     receive_runs(&inside).unwrap();
     assert!(ring.receive(Via::of(&inside), receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     let to = inside.local_addr().unwrap();
     for segment in [100, room / 4, room, room + 1] {
         setsockopt(&outside, sockopt::UdpGsoSegment, &(segment as i32)).unwrap();

@@ -243,7 +243,7 @@ mod tests {
             match ring.next_completion() {
                 Some(Completion::Stream(completion)) => return completion,
                 Some(other) => panic!("{other:?}"),
-                None => ring.submit_and_wait(PATIENCE, Duration::ZERO).unwrap(),
+                None => ring.submit_and_wait(PATIENCE).unwrap(),
             }
         }
         panic!("no completion");
@@ -327,11 +327,10 @@ mod tests {
         let (mut client, listener, socket) = connected(&mut ring);
         ring.write(Via::of(&socket), vec![7; 64 << 20], 0, WRITE)
             .unwrap();
-        ring.submit_and_wait(Duration::from_millis(1), Duration::ZERO)
-            .unwrap();
+        ring.submit_and_wait(Duration::from_millis(1)).unwrap();
         let mut unread = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         unread.set_read_timeout(Some(PATIENCE)).unwrap();
-        ring.submit_and_wait(PATIENCE, Duration::ZERO).unwrap();
+        ring.submit_and_wait(PATIENCE).unwrap();
         drop((ring, socket));
         // Both were closed: their ends come, not a time-out.
         assert!(client.read_to_end(&mut Vec::new()).is_ok());

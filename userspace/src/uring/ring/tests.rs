@@ -42,8 +42,7 @@ pub(super) fn completions(ring: &mut Ring, wanted: usize) -> Vec<Completion> {
         if seen.len() >= wanted {
             break;
         }
-        ring.submit_and_wait(Duration::from_millis(10), Duration::ZERO)
-            .unwrap();
+        ring.submit_and_wait(Duration::from_millis(10)).unwrap();
     }
     assert!(seen.len() >= wanted, "only {seen:?}");
     seen
@@ -55,8 +54,7 @@ fn datagram_is_forwarded_in_place_with_prefix_and_padding() {
     let (inside, outside) = pair();
     let via = Via::of(&inside);
     assert!(ring.receive(via, receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     outside
         .send_to(b"hello", inside.local_addr().unwrap())
         .unwrap();
@@ -107,34 +105,11 @@ fn end_of_a_send_ends_no_wait_and_is_there_after_it() {
         ring.send(Via::of(&inside), buffer, 0..5, &to, tag).unwrap();
     }
     let begun = Instant::now();
-    ring.submit_and_wait(MOST, Duration::ZERO).unwrap();
+    ring.submit_and_wait(MOST).unwrap();
     assert!(begun.elapsed() >= MOST);
     for tag in 0..3 {
         let sent = ring.next_completion();
         assert!(matches!(sent, Some(Completion::Sent { tag: it, .. }) if it == tag));
-    }
-}
-
-#[test]
-fn wait_gathers_what_comes_unless_it_must_end_sooner() {
-    const GATHER: Duration = Duration::from_millis(30);
-    let mut ring = ring(2, 1_024);
-    let (inside, outside) = pair();
-    let to = inside.local_addr().unwrap();
-    assert!(ring.receive(Via::of(&inside), receive_token()));
-    for most in [Duration::from_secs(9), Duration::ZERO] {
-        outside.send_to(b"there already", to).unwrap();
-        let begun = Instant::now();
-        ring.submit_and_wait(most, GATHER).unwrap();
-        let elapsed = begun.elapsed();
-        let Some(Completion::Received { buffer, .. }) = ring.next_completion() else {
-            panic!("not received");
-        };
-        ring.give_back(buffer);
-        if most.is_zero() || !ring.io.params().is_feature_min_timeout() {
-            continue;
-        }
-        assert!(GATHER <= elapsed && elapsed < most, "{elapsed:?}");
     }
 }
 
@@ -144,8 +119,7 @@ fn receive_survives_an_empty_pool_when_armed_again() {
     let (inside, outside) = pair();
     let via = Via::of(&inside);
     assert!(ring.receive(via, receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     for number in 0..3_u8 {
         outside
             .send_to(&[number], inside.local_addr().unwrap())
@@ -178,8 +152,7 @@ fn datagram_larger_than_its_buffer_is_marked_truncated() {
     let mut ring = ring(2, 1_024);
     let (inside, outside) = pair();
     assert!(ring.receive(Via::of(&inside), receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     for (len, truncated) in [(ring.payload_max(), false), (ring.payload_max() + 1, true)] {
         outside
             .send_to(&vec![7; len], inside.local_addr().unwrap())
@@ -199,8 +172,7 @@ fn cancelled_receive_ends_with_its_own_completion() {
     let mut ring = ring(2, 1_024);
     let (inside, _outside) = pair();
     assert!(ring.receive(Via::of(&inside), receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     assert!(ring.cancel(receive_token()));
     let Some(Completion::ReceiveEnded { token, error }) = completions(&mut ring, 1).pop() else {
         panic!("not ended");
@@ -231,8 +203,7 @@ fn more_sends_than_submission_entries_all_leave() {
     let index_of_inside = Via::Registered(0);
     ring.register(&[inside.as_fd()]).unwrap();
     assert!(ring.receive(index_of_inside, receive_token()));
-    ring.submit_and_wait(Duration::ZERO, Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::ZERO).unwrap();
     for _ in 0..30 {
         outside.send_to(b"x", inside.local_addr().unwrap()).unwrap();
     }
@@ -279,7 +250,6 @@ fn polled_descriptor_reports_each_wake_up() {
 #[test]
 fn timeout_ends_the_wait_without_a_completion() {
     let mut ring = ring(2, 1_024);
-    ring.submit_and_wait(Duration::from_millis(5), Duration::ZERO)
-        .unwrap();
+    ring.submit_and_wait(Duration::from_millis(5)).unwrap();
     assert!(ring.next_completion().is_none());
 }
