@@ -33,7 +33,7 @@ impl Effort {
             rounds: 2,
             searches: 1,
             search_trials: 10,
-            memory_allocations: 2_000,
+            memory_allocations: 10_000,
             allocations_wanted: 20_000,
         }
     }

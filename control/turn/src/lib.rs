@@ -20,5 +20,6 @@ pub mod server;
 
 mod relay_address;
 mod services;
+mod touched;
 
 pub use relay_address::{RelayAddress, advertised_ip, wire_ip};

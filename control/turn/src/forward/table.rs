@@ -18,6 +18,7 @@ use super::index::{KeyHasher, forget, ip_bits};
 use super::record::{Address, Allocation, Channel, Endpoint, Permission, User};
 use super::slab::{NIL, Slab};
 use super::user_buckets::UserBuckets;
+use crate::touched::touched;
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -42,7 +43,7 @@ impl Table {
     ) -> Self {
         let entries_max = entries_max.min(ENTRIES_CEILING);
         let reserved = (entries_max / KINDS).min(RESERVED_MAX);
-        let index = || HashTable::with_capacity(reserved);
+        let index = || touched(reserved, 0);
         Self {
             records: Records {
                 keys: KeyHasher::new(entropy),

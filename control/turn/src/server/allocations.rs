@@ -10,6 +10,7 @@ use turnpike_types::{AllocationId, FiveTuple};
 use super::allocation::Allocation;
 use super::slab::Slab;
 use super::users::{fold, spread};
+use crate::touched::touched;
 
 /// The allocations that live.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Allocations {
     pub(super) fn new(capacity: usize, hasher: RandomState) -> Self {
         Self {
             slab: Slab::new(),
-            index: HashTable::with_capacity(capacity),
+            index: touched(capacity, Place { hash: 0, slot: 0 }),
             hasher,
         }
     }
