@@ -20,6 +20,5 @@ pub mod server;
 
 mod relay_address;
 mod services;
-mod touched;
 
 pub use relay_address::{RelayAddress, advertised_ip, wire_ip};

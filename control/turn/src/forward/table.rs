@@ -18,7 +18,6 @@ use super::index::{KeyHasher, forget, ip_bits};
 use super::record::{Address, Allocation, Channel, Endpoint, Permission, User};
 use super::slab::{NIL, Slab};
 use super::user_buckets::UserBuckets;
-use crate::touched::touched;
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -43,7 +42,7 @@ impl Table {
     ) -> Self {
         let entries_max = entries_max.min(ENTRIES_CEILING);
         let reserved = (entries_max / KINDS).min(RESERVED_MAX);
-        let index = || touched(reserved, 0);
+        let index = || HashTable::with_capacity(reserved);
         Self {
             records: Records {
                 keys: KeyHasher::new(entropy),

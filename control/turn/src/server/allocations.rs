@@ -10,7 +10,6 @@ use turnpike_types::{AllocationId, FiveTuple};
 use super::allocation::Allocation;
 use super::slab::Slab;
 use super::users::{fold, spread};
-use crate::touched::touched;
 
 /// The allocations that live.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl Allocations {
     pub(super) fn new(capacity: usize, hasher: RandomState) -> Self {
         Self {
             slab: Slab::new(),
-            index: touched(capacity, Place { hash: 0, slot: 0 }),
+            index: HashTable::with_capacity(capacity),
             hasher,
         }
     }
