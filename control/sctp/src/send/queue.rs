@@ -194,6 +194,13 @@ impl SendQueue {
         }
     }
 
+    /// All streams number their messages from zero again.
+    pub(crate) fn restart_streams(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.restart_numbers();
+        }
+    }
+
     /// Drops everything, and streams begin anew.
     pub(crate) fn clear(&mut self, events: &mut Events) {
         for message in self.messages.iter().filter(|m| !m.is_abandoned) {

@@ -12,6 +12,8 @@ use crate::wire::{PacketWriter, ReConfig, ReConfigParameter};
 pub(super) struct Answer {
     request: u32,
     result: u32,
+    /// After everything started anew: our next TSN and the peer's.
+    next_tsns: Option<(Tsn, Tsn)>,
     /// Whether it goes with the next packet.
     is_due: bool,
 }
@@ -28,8 +30,10 @@ impl Association {
             };
             match parameter {
                 ReConfigParameter::Response {
-                    response, result, ..
-                } => self.handle_answer(now, response, result),
+                    response,
+                    result,
+                    next_tsns,
+                } => self.handle_answer(now, response, result, next_tsns),
                 ReConfigParameter::OutgoingReset { request, .. }
                 | ReConfigParameter::IncomingReset { request, .. }
                 | ReConfigParameter::SsnTsnReset { request }
@@ -49,7 +53,7 @@ impl Association {
                 answer.is_due = !writer.re_config(&[ReConfigParameter::Response {
                     response: answer.request,
                     result: answer.result,
-                    next_tsns: None,
+                    next_tsns: answer.next_tsns,
                 }]);
             }
         }
@@ -74,10 +78,10 @@ impl Association {
         }
         let is_next = number == self.stream_reset.next_peer_request;
         let is_again = number == self.stream_reset.next_peer_request.wrapping_sub(1);
-        let result = if is_next || is_again {
-            self.perform(now, request)
-        } else {
-            ReConfigParameter::BAD_SEQUENCE_NUMBER
+        let (result, next_tsns) = match request {
+            _ if !is_next && !is_again => (ReConfigParameter::BAD_SEQUENCE_NUMBER, None),
+            ReConfigParameter::SsnTsnReset { .. } => self.start_everything_anew(),
+            _ => (self.perform(now, request), None),
         };
         if is_next {
             self.stream_reset.next_peer_request = number.wrapping_add(1);
@@ -88,6 +92,7 @@ impl Association {
         self.stream_reset.answers.push_back(Answer {
             request: number,
             result,
+            next_tsns,
             is_due: true,
         });
         if self.stream_reset.answers.len() > ANSWERS_KEPT {
