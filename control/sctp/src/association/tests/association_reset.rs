@@ -80,10 +80,7 @@ fn what_was_sent_before_comes_before_the_event_and_sending_waits_for_it() {
     let [first, second] = take_events(&mut pair);
     assert_eq!(
         (first, second),
-        (
-            vec![Event::AssociationReset],
-            vec![Event::AssociationReset]
-        )
+        (vec![Event::AssociationReset], vec![Event::AssociationReset])
     );
     exchange(&mut pair, 3);
 }
