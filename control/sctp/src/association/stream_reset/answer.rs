@@ -78,25 +78,33 @@ impl Association {
         }
         let is_next = number == self.stream_reset.next_peer_request;
         let is_again = number == self.stream_reset.next_peer_request.wrapping_sub(1);
-        let (result, next_tsns) = match request {
-            _ if !is_next && !is_again => (ReConfigParameter::BAD_SEQUENCE_NUMBER, None),
-            ReConfigParameter::SsnTsnReset { .. } => self.start_everything_anew(),
-            _ => (self.perform(now, request), None),
-        };
         if is_next {
             self.stream_reset.next_peer_request = number.wrapping_add(1);
         }
-        self.stream_reset
-            .answers
-            .retain(|answer| answer.request != number);
-        self.stream_reset.answers.push_back(Answer {
-            request: number,
+        match request {
+            _ if !is_next && !is_again => {
+                self.answer(number, ReConfigParameter::BAD_SEQUENCE_NUMBER, None);
+            }
+            ReConfigParameter::SsnTsnReset { .. } => self.handle_wish_for_reset(number),
+            _ => {
+                let result = self.perform(now, request);
+                self.answer(number, result, None);
+            }
+        }
+    }
+
+    /// Says a result with the next packet, and keeps it in case it gets lost.
+    pub(super) fn answer(&mut self, request: u32, result: u32, next_tsns: Option<(Tsn, Tsn)>) {
+        let answers = &mut self.stream_reset.answers;
+        answers.retain(|answer| answer.request != request);
+        answers.push_back(Answer {
+            request,
             result,
             next_tsns,
             is_due: true,
         });
-        if self.stream_reset.answers.len() > ANSWERS_KEPT {
-            self.stream_reset.answers.pop_front();
+        if answers.len() > ANSWERS_KEPT {
+            answers.pop_front();
         }
     }
 

@@ -44,25 +44,35 @@ impl Association {
         self.stream_reset.is_reset_untold = false;
     }
 
-    /// The peer wants everything to start anew: says the result, and our next TSN and the peer's.
-    ///
-    /// Ours goes back by a quarter of all numbers, where the RFC would have it go on (a SHOULD): what
-    /// we send before the peer has the answer is old to it, and not taken for what came before.
-    pub(super) fn start_everything_anew(&mut self) -> (u32, Option<(Tsn, Tsn)>) {
+    /// The peer wants everything to start anew. It is answered once we are ready; if it asks again
+    /// before, it hears that we are at it.
+    pub(super) fn handle_wish_for_reset(&mut self, request: u32) {
         if self.state != State::Established {
-            return (ReConfigParameter::DENIED, None);
+            self.answer(request, ReConfigParameter::DENIED, None);
+        } else if self.is_association_reset_asked() {
+            self.answer(request, ReConfigParameter::REQUEST_IN_PROGRESS, None);
+        } else if self.stream_reset.deferred.replace(request) == Some(request) {
+            self.answer(request, ReConfigParameter::IN_PROGRESS, None);
         }
-        if self.is_association_reset_asked() {
-            return (ReConfigParameter::REQUEST_IN_PROGRESS, None);
-        }
+        self.progress_deferred_reset();
+    }
+
+    /// Starts everything anew as the peer wishes, as soon as nothing of ours is on its way.
+    ///
+    /// Our TSNs go back by a quarter of all numbers, where the RFC would have them go on (a SHOULD):
+    /// what we send before the peer has the answer is old to it, and not taken for what came before.
+    pub(super) fn progress_deferred_reset(&mut self) {
         let is_busy = self.stream_reset.outstanding.is_some() || !self.sender.is_done();
         if is_busy || !self.receiver.has_room_for_reset() {
-            return (ReConfigParameter::IN_PROGRESS, None);
+            return;
         }
-        let own_next = self.sender.cumulative().next().minus(1 << 30);
-        let peer_next = self.receiver.cumulative().next().plus(1 << 31);
-        self.begin_again(own_next, peer_next);
-        (ReConfigParameter::PERFORMED, Some((own_next, peer_next)))
+        if let Some(request) = self.stream_reset.deferred.take() {
+            let own_next = self.sender.cumulative().next().minus(1 << 30);
+            let peer_next = self.receiver.cumulative().next().plus(1 << 31);
+            self.begin_again(own_next, peer_next);
+            let next_tsns = Some((own_next, peer_next));
+            self.answer(request, ReConfigParameter::PERFORMED, next_tsns);
+        }
     }
 
     /// The peer has answered our wish that everything start anew.

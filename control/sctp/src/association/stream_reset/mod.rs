@@ -1,8 +1,9 @@
 //! RE-CONFIG (RFC 6525): streams start anew, or become more, or everything starts anew.
 //!
 //! One request of ours is out at a time. Of the peer's, answered in their order, only the last
-//! answers are kept, so the peer cannot make us keep anything. Nothing is ever deferred: our own
-//! resets wait until all that the streams have sent is acknowledged.
+//! answers are kept, so the peer cannot make us keep anything. Of its requests only the one for
+//! everything is ever deferred; our own resets wait until all that the streams have sent is
+//! acknowledged.
 
 mod answer;
 mod everything;
@@ -28,6 +29,8 @@ pub(super) struct StreamReset {
     /// Whether everything started anew, and the application has not heard of it.
     is_reset_untold: bool,
     next_peer_request: u32,
+    /// The peer's wish that everything start anew, which waits until we are ready.
+    deferred: Option<u32>,
     /// The last answers, newest last, in case they were lost.
     answers: VecDeque<Answer>,
 }

@@ -46,6 +46,7 @@ impl Association {
         if self.stream_reset.outstanding.is_some() || self.state != State::Established {
             return;
         }
+        self.progress_deferred_reset();
         let reset = Wish::Reset(self.sender.queue.take_settled(STREAMS_PER_REQUEST_MAX));
         let wish = if reset.is_empty() {
             self.next_wish()
