@@ -115,8 +115,10 @@ impl Sender {
                 return;
             };
             let rest = message.unsent_bytes();
-            // A sliver at the end of a packet costs more in headers than it brings.
-            if rest > room && room < SLIVER_BYTES {
+            // A sliver at the end of a packet costs more in headers than it brings, and a message
+            // that fits into a packet of its own would be lost with either of two.
+            let fits_alone = message.sent_bytes == 0 && rest + header <= writer.room_if_empty();
+            if rest > room && (room < SLIVER_BYTES || fits_alone) {
                 return;
             }
             let Some(len_max) = self.window_room(rest.min(room)) else {

@@ -234,8 +234,9 @@ fn usrsctp_calls(retransmissions: i32, is_unordered: bool, loss: Chance) {
         it.events.extend(events);
         close_reason(it).is_some() || caller.has_ended()
     });
+    let events = &driver.events;
+    assert!(is_over.unwrap(), "{events:?}; {}", caller.output());
     let output = caller.finish();
-    assert!(is_over.unwrap(), "{:?}; {output}", driver.events);
     assert!(is_shut_down(&driver), "{:?}; {output}", driver.events);
     assert!(
         output.contains("came again 5") && output.contains("done"),
