@@ -15,9 +15,12 @@ impl Association {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(event));
         }
-        while let Some(streams) = self.receiver.take_reset() {
+        while let Some(event) = self.receiver.take_reset() {
+            if event == Event::AssociationReset {
+                self.association_reset_told();
+            }
             if !self.is_over {
-                return Some(Output::Event(Event::IncomingStreamsReset(streams)));
+                return Some(Output::Event(event));
             }
         }
         while let Some(packet) = self.replies.pop_front() {

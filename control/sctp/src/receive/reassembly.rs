@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::ready::Ready;
 use crate::stream_map::StreamMap;
 use crate::wire::Data;
-use crate::{Incoming, Ppid, StreamId, Tsn};
+use crate::{Event, Incoming, Ppid, StreamId, Tsn};
 
 /// What has arrived and is not with the application.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub(crate) struct Reassembly {
     ready: Ready,
     /// How many the application has taken.
     taken: u64,
-    /// Streams that the peer has reset, each with the number of messages that came before it.
-    resets: VecDeque<(u64, Vec<StreamId>)>,
+    /// Resets to be told, each with the number of messages that came before it.
+    resets: VecDeque<(u64, Event)>,
     /// Whether all that could be handed on was, since something was taken.
     is_squeezed: bool,
     charged_bytes: usize,
@@ -99,8 +99,7 @@ impl Reassembly {
             is_squeezed: false,
             charged_bytes: 0,
             partial_delivery_bytes,
-            // Far enough from zero that earlier TSNs have a number too.
-            last_tsn: (1 << 32) + u64::from(initial_tsn.0),
+            last_tsn: number_of(initial_tsn),
             usual_bytes: 0,
         }
     }
@@ -132,11 +131,11 @@ impl Reassembly {
         Some(incoming)
     }
 
-    /// Streams that were reset just here: the application has all that came before, and nothing of
+    /// The reset that falls just here: the application has all that came before, and nothing of
     /// what came after.
-    pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
+    pub(crate) fn take_reset(&mut self) -> Option<Event> {
         if self.is_reset_due() {
-            self.resets.pop_front().map(|(_, streams)| streams)
+            self.resets.pop_front().map(|(_, event)| event)
         } else {
             None
         }
@@ -155,8 +154,20 @@ impl Reassembly {
         if streams.is_empty() {
             self.reset_all_streams();
         }
+        self.tell_reset(Event::IncomingStreamsReset(streams));
+    }
+
+    /// Starts everything anew, TSNs with `next` (RFC 6525 section 5.2.4).
+    pub(crate) fn restart(&mut self, next: Tsn) {
+        self.reset_all_streams();
+        self.drop_fragments((Place::FIRST, Place::LAST));
+        self.last_tsn = number_of(next);
+        self.tell_reset(Event::AssociationReset);
+    }
+
+    fn tell_reset(&mut self, event: Event) {
         let place = self.taken + self.ready.len() as u64;
-        self.resets.push_back((place, streams));
+        self.resets.push_back((place, event));
     }
 
     fn is_reset_due(&self) -> bool {
@@ -568,6 +579,11 @@ impl Place {
         (self.stream, self.is_unordered, self.message)
             == (other.stream, other.is_unordered, other.message)
     }
+}
+
+/// A TSN's number, far enough from zero that earlier TSNs have one too.
+fn number_of(tsn: Tsn) -> u64 {
+    (1 << 32) + u64::from(tsn.0)
 }
 
 /// The number nearest to `base` whose low 32 bits are `low`.

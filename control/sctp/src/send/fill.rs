@@ -48,10 +48,12 @@ impl Sender {
 
     /// Until when the pace alone keeps us from sending.
     pub(crate) fn paced_until(&self, now: Timestamp, path: &Path) -> Option<Timestamp> {
-        if self.probe.is_due || self.flight.is_empty() || !self.has_something_to_send() {
+        // With nothing on its way there is nothing to keep a distance from.
+        let outstanding = self.flight.outstanding().wire;
+        if self.probe.is_due || outstanding == 0 || !self.has_something_to_send() {
             return None;
         }
-        if self.flight.outstanding().wire >= path.congestion.cwnd() {
+        if outstanding >= path.congestion.cwnd() {
             return None;
         }
         path.paced_until(now)

@@ -96,6 +96,11 @@ impl Flight {
         }
     }
 
+    /// Bytes of a DATA or I-DATA chunk's header.
+    pub(crate) const fn header_bytes(&self) -> u32 {
+        self.header_bytes
+    }
+
     /// The peer has everything up to here.
     pub(crate) const fn cumulative(&self) -> Tsn {
         self.first.previous()

@@ -1,5 +1,6 @@
 //! Two associations with nothing between them but lists of packets in virtual time.
 
+mod association_reset;
 mod handshake;
 mod loss;
 mod messages;

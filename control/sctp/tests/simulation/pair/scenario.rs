@@ -49,6 +49,7 @@ pub(crate) struct Summary {
     pub(crate) expired: u64,
     pub(crate) resets: u64,
     pub(crate) restarts: u64,
+    pub(crate) association_resets: u64,
 }
 
 impl Scenario {
@@ -93,6 +94,7 @@ impl Scenario {
             expired: self.directions.iter().map(|it| it.expired).sum(),
             resets: self.sides.iter().map(|it| it.resets).sum(),
             restarts: u64::from(self.restarted),
+            association_resets: self.sides.iter().map(|it| it.association_resets).sum(),
         })
     }
 
@@ -307,6 +309,11 @@ impl Scenario {
                 self.directions[side].reset_by_sender(streams);
             }
             Event::ResetRefused(streams) => it.reset_over(streams)?,
+            Event::AssociationReset => {
+                let streams = it.association_reset_over()?;
+                self.directions[side].reset_by_sender(&streams);
+                self.directions[1 - side].reset_heard(&streams)?;
+            }
             Event::IncomingStreamsReset(streams) => {
                 self.directions[1 - side].reset_heard(streams)?;
             }
