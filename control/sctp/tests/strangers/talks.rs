@@ -166,21 +166,26 @@ fn flooded(sorts: [Sort; 2]) {
         };
         let mut conversation = Conversation::connected(sorts, weather, &config);
         for n in 0..2_000_u32 {
-            let flood = Outgoing {
-                is_unordered: n.is_multiple_of(2),
-                reliability: Reliability::Retransmissions(0),
-                ..message(1, 0, 2_500)
-            };
-            conversation.send(0, flood);
+            // What does not fit is not sent: nobody waits for room here.
+            conversation.try_send(
+                0,
+                Outgoing {
+                    is_unordered: n.is_multiple_of(2),
+                    reliability: Reliability::Retransmissions(0),
+                    ..message(1, 0, 2_500)
+                },
+            );
             if n.is_multiple_of(20) {
                 conversation.run_for(Duration::from_millis(50));
             }
         }
-        conversation.send(0, message(2, 9, 30_000));
+        while !conversation.try_send(0, message(2, 9, 30_000)) {
+            conversation.run_for(Duration::from_millis(50));
+        }
         conversation.run_until("the reliable one has come", |it| {
             it.ends[1].messages(2).len() == 1
         });
-        assert!(conversation.ends[1].messages(1).len() > 1_000);
+        assert!(conversation.ends[1].messages(1).len() > 500);
     }
 }
 
