@@ -194,7 +194,7 @@ fn lifetimes_end_on_time_wherever_the_message_is() {
             let outgoing = Outgoing {
                 reliability: Reliability::Lifetime(Duration::from_millis(ms)),
                 id: Some(MessageId(ms)),
-                ..message(1, 100, 0)
+                ..message(0, 100, 0)
             };
             pair.ends[0].send(pair.now, outgoing).unwrap();
         }
