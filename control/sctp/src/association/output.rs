@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Association, PATH, State};
+use crate::event::Events;
 use crate::wire::{Checksum, Header, PacketWriter};
 use crate::{Event, Output, Transmit};
 
@@ -14,6 +15,9 @@ impl Association {
     pub fn poll_output(&mut self, buf: &mut [u8]) -> Option<Output> {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(event));
+        }
+        if self.events.capacity() > EVENTS_KEPT {
+            self.events = Events::new();
         }
         while let Some(event) = self.receiver.take_reset() {
             if event == Event::AssociationReset {
@@ -155,5 +159,7 @@ const fn transmit(len: usize) -> Output {
     Output::Transmit(Transmit { path: PATH, len })
 }
 
+/// An empty list of events keeps this many entries for next time.
+const EVENTS_KEPT: usize = 64;
 /// How many replies may wait.
 const REPLIES_MAX: usize = 8;

@@ -110,3 +110,6 @@ impl Receiver {
         self.reassembly.take_reset()
     }
 }
+
+#[cfg(test)]
+mod tests;

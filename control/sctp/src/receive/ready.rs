@@ -79,4 +79,4 @@ impl Ready {
 }
 
 /// An empty queue keeps this many entries for next time.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 16;

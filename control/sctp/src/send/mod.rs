@@ -170,3 +170,6 @@ impl Sender {
         self.queue.charged_bytes() + self.flight.memory_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,9 @@ impl Association {
             return;
         }
         if let Some(request) = self.stream_reset.deferred.take() {
+            // What we may wish ourselves is fulfilled by this.
+            let wishes = &mut self.stream_reset.wishes;
+            wishes.retain(|wish| *wish != Wish::ResetAssociation);
             let own_next = self.sender.cumulative().next().minus(1 << 30);
             let peer_next = self.receiver.cumulative().next().plus(1 << 31);
             self.begin_again(own_next, peer_next);

@@ -173,3 +173,18 @@ fn streams_that_are_reset_at_the_same_time_are_reset_too() {
     }
     exchange(&mut pair, 2);
 }
+
+#[test]
+fn a_wish_that_the_peers_wish_fulfils_is_not_asked_for_as_well() {
+    let mut pair = Pair::connected(&Config::default());
+    // Ours waits for its data; the peer's is asked for at once.
+    pair.ends[0].send(pair.now, message(0, 1000, 1)).unwrap();
+    pair.ends[0].reset_association(pair.now).unwrap();
+    pair.ends[1].reset_association(pair.now).unwrap();
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.receive_all(1).len(), 1);
+    pair.run(Duration::from_secs(2));
+    let told = [Event::AssociationReset];
+    assert_eq!(take_events(&mut pair), [told.clone(), told]);
+    exchange(&mut pair, 2);
+}

@@ -190,15 +190,15 @@ fn lifetimes_end_on_time_wherever_the_message_is() {
             pair.ends[0].connect(pair.now);
         }
         let start = pair.now;
+        let queued = pair.ends[0].buffered_amount(StreamId(0));
         for ms in [50, 20, 70, 30] {
             let outgoing = Outgoing {
                 reliability: Reliability::Lifetime(Duration::from_millis(ms)),
                 id: Some(MessageId(ms)),
-                ..message(1, 100, 0)
+                ..message(0, 100, 0)
             };
             pair.ends[0].send(pair.now, outgoing).unwrap();
         }
-        let before = pair.ends[0].memory_bytes();
         for ms in [20, 30, 50, 70] {
             let just_before = Duration::from_millis(ms) - Duration::from_nanos(1);
             pair.run((start + just_before).since(pair.now));
@@ -208,9 +208,11 @@ fn lifetimes_end_on_time_wherever_the_message_is() {
                 id: MessageId(ms),
                 was_sent: false,
             };
-            assert_eq!(core::mem::take(&mut pair.events[0]), [expired]);
+            let told = core::mem::take(&mut pair.events[0]);
+            assert_eq!(told.first(), Some(&expired));
+            assert!(told.len() == 1 || ms == 70, "{told:?}");
         }
-        assert!(pair.ends[0].memory_bytes() <= before - 400);
+        assert!(pair.ends[0].buffered_amount(StreamId(0)) <= queued);
     }
 }
 

@@ -407,7 +407,8 @@ fn usrsctp_and_we_reset_the_association_and_add_streams() {
         return;
     }
     let local = free_port();
-    let mut peer = Process::start(&self::peer(), &["anew", &local.to_string()]);
+    let program = peer();
+    let mut peer = Process::start(&program, &["anew", &local.to_string()]);
     peer.wait_for("listening");
     let mut driver = connected(local);
     ping(&mut driver, &peer, 1, "before");
