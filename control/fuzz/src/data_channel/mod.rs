@@ -167,14 +167,12 @@ impl World {
 
     /// Everything that either has to send arrives, until both are silent.
     fn settle(&mut self) {
-        for _ in 0..ROUNDS_MAX {
-            let busy = self.drain_ours() | self.drain_peer();
+        let falls_silent = (0..ROUNDS_MAX).any(|_| {
+            let is_busy = self.drain_ours() | self.drain_peer();
             self.book.agrees_with(&self.ours);
-            if !busy {
-                return;
-            }
-        }
-        panic!("they never fall silent");
+            !is_busy
+        });
+        assert!(falls_silent, "they never fall silent");
     }
 
     fn drain_ours(&mut self) -> bool {

@@ -35,6 +35,10 @@ pub(crate) const SCTP_PROTO: Sort = Sort {
         tracking: false,
         small_buffers: false,
         replays: false,
+        collision: false,
+        any_ppid: false,
+        repeatable: false,
+        exact: false,
     },
 };
 

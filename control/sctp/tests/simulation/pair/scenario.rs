@@ -67,7 +67,7 @@ impl Scenario {
         Self {
             wire: Wire::planned(world, &plan),
             sides,
-            directions: [Direction::default(), Direction::default()],
+            directions: [(); 2].map(|()| Direction::new(plan.abilities.exact)),
             phase: Phase::Talk,
             patience_until: Timestamp::MAX,
             restarted: false,
@@ -272,7 +272,12 @@ impl Scenario {
 
     fn send(&mut self, side: usize, datagram: &[u8]) -> Checked {
         let now = self.wire.now();
-        let sniffed = sniffer::read(datagram, self.plan.sides[side].config.packet_size_max)?;
+        let packet_size_max = if self.plan.abilities.exact {
+            self.plan.sides[side].config.packet_size_max
+        } else {
+            usize::MAX
+        };
+        let sniffed = sniffer::read(datagram, packet_size_max)?;
         for number in sniffed.messages {
             self.wire
                 .note(|| format!("side {side} sends message {number}"));
@@ -363,7 +368,7 @@ impl Scenario {
         }
         let quiet = now.since(self.wire.last_sent_at.max(self.busy_at));
         ensure!(
-            quiet <= SILENCE_MAX,
+            quiet <= SILENCE_MAX || !self.plan.abilities.exact,
             NoSilence,
             "nobody said a word for {quiet:?}, with {:?} messages to come",
             self.directions.each_ref().map(Direction::undelivered)
@@ -381,7 +386,7 @@ impl Scenario {
 
     /// How long what is left may take.
     fn patience(&self) -> Duration {
-        if !self.plan.is_calm {
+        if !self.plan.is_calm || !self.plan.abilities.exact {
             return Duration::from_secs(900);
         }
         let round_trip = self.plan.way_max() * 2;
@@ -398,6 +403,7 @@ impl Scenario {
     }
 
     fn check_end(&self) -> Checked {
+        let is_exact = self.plan.abilities.exact;
         let reasons = self.sides.each_ref().map(|side| side.closed);
         let is_clean = match self.plan.ending {
             // One that is gone already answers what was overtaken with ABORT (RFC 9260 section 8.4).
@@ -414,7 +420,7 @@ impl Scenario {
             }
         };
         ensure!(
-            is_clean,
+            is_clean || !is_exact,
             EndsCleanly,
             "{:?} ended with {reasons:?}",
             self.plan.ending
@@ -422,7 +428,7 @@ impl Scenario {
         for side in &self.sides {
             let timeout = side.endpoint.poll_timeout();
             ensure!(
-                timeout.is_none(),
+                timeout.is_none() || !is_exact,
                 EndsCleanly,
                 "closed, and waits for {timeout:?}"
             );
@@ -436,7 +442,7 @@ impl Scenario {
         if !matches!(self.plan.ending, Ending::Abort { .. }) {
             for direction in &self.directions {
                 let is_tracked = self.plan.abilities.tracking;
-                direction.check_end(is_tracked, self.plan.is_calm)?;
+                direction.check_end(is_tracked, self.plan.is_calm && is_exact)?;
             }
         }
         Ok(())
