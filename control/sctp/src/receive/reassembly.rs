@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::place::{Place, number_of, unwrap};
 use super::ready::Ready;
 use crate::stream_map::StreamMap;
 use crate::wire::Data;
@@ -43,15 +44,6 @@ pub(crate) struct Reassembly {
     last_tsn: u64,
     /// How long the last message of several fragments was: the next may be as long.
     usual_bytes: usize,
-}
-
-/// Where a fragment is. With DATA only the last field differs, and is the TSN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    stream: StreamId,
-    is_unordered: bool,
-    message: u32,
-    fragment: u64,
 }
 
 /// The beginning of a message, as far as it is contiguous.
@@ -542,55 +534,6 @@ impl Run {
         self.next += 1;
         self.payload.capacity() - before
     }
-}
-
-impl Place {
-    const FIRST: Self = Self {
-        stream: StreamId(0),
-        is_unordered: false,
-        message: 0,
-        fragment: 0,
-    };
-
-    const LAST: Self = Self {
-        stream: StreamId(u16::MAX),
-        is_unordered: true,
-        message: u32::MAX,
-        fragment: u64::MAX,
-    };
-
-    /// The first and the last place of a range of messages.
-    const fn range_of(stream: StreamId, is_unordered: bool, first: u32, last: u32) -> (Self, Self) {
-        let from = Self {
-            stream,
-            is_unordered,
-            message: first,
-            fragment: 0,
-        };
-        let to = Self {
-            message: last,
-            fragment: u64::MAX,
-            ..from
-        };
-        (from, to)
-    }
-
-    fn is_same_message(self, other: Self) -> bool {
-        (self.stream, self.is_unordered, self.message)
-            == (other.stream, other.is_unordered, other.message)
-    }
-}
-
-/// A TSN's number, far enough from zero that earlier TSNs have one too.
-fn number_of(tsn: Tsn) -> u64 {
-    (1 << 32) + u64::from(tsn.0)
-}
-
-/// The number nearest to `base` whose low 32 bits are `low`.
-fn unwrap(base: u64, low: u32) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    let ahead = low.wrapping_sub(base as u32).cast_signed();
-    base.saturating_add_signed(ahead.into())
 }
 
 /// Message number zero: far enough from zero that one before it has a number too.
