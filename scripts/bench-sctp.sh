@@ -34,21 +34,26 @@ without_log_line() {
     manifest=$(cargo metadata --format-version 1 --locked |
         python3 -c 'import json, sys; print(next(p["manifest_path"]
             for p in json.load(sys.stdin)["packages"] if p["name"] == "dcsctp"))')
-    rm -rf "$work/dcsctp" "$work/workspace"
-    cp -R "$(dirname "$manifest")" "$work/dcsctp"
-    chmod -R u+w "$work/dcsctp"
-    local line='pub fn log_packet(name: &str, ts: SocketTime, sent: bool, data: &[u8]) {'
-    grep -qF "$line" "$work/dcsctp/src/lib.rs" || fail "dcsctp has no log_packet any more"
-    sed -i "s/pub fn log_packet(.*/&\n        if !log::log_enabled!(log::Level::Info) { return; }/" \
-        "$work/dcsctp/src/lib.rs"
+    if [ "$(cat "$work/dcsctp/copy-of" 2>/dev/null)" != "$manifest" ]; then
+        rm -rf "$work/dcsctp"
+        cp -R "$(dirname "$manifest")" "$work/dcsctp"
+        chmod -R u+w "$work/dcsctp"
+        guard_log_line "$work/dcsctp/src/lib.rs"
+        echo "$manifest" >"$work/dcsctp/copy-of"
+    fi
     words+=(dcsctp-note="without its log line")
     # A workspace with a lock file of its own, since the patch changes it.
-    mkdir "$work/workspace"
-    ln -s "$PWD/control" "$work/workspace/control"
+    mkdir -p "$work/workspace"
+    ln -sfn "$PWD/control" "$work/workspace/control"
     cp Cargo.lock "$work/workspace/"
     awk '/^members = \[/ { print "members = [\"control/types\", \"control/sctp\", \"control/sim\"]"; skip = 1 }
         !skip
         /^\]/ { skip = 0 }' Cargo.toml >"$work/workspace/Cargo.toml"
+}
+
+guard_log_line() {
+    grep -q 'pub fn log_packet(.*{$' "$1" || fail "dcsctp has no log_packet any more"
+    sed -i 's/pub fn log_packet(.*{$/&\n        if !log::log_enabled!(log::Level::Info) { return; }/' "$1"
 }
 
 tsctp() {

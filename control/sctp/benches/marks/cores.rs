@@ -59,12 +59,13 @@ impl Core for Ours {
         }) {}
     }
 
-    fn queue(&mut self, now: Timestamp, payload: &Bytes) {
-        while self
-            .0
-            .send(now, Outgoing::new(StreamId(1), Ppid(53), payload.clone()))
-            .is_ok()
-        {}
+    fn queue(&mut self, now: Timestamp, payload: &Bytes, most: usize) {
+        for _ in 0..most {
+            let message = Outgoing::new(StreamId(1), Ppid(53), payload.clone());
+            if self.0.send(now, message).is_err() {
+                return;
+            }
+        }
     }
 
     fn receive(&mut self, _: Timestamp) -> usize {
@@ -142,10 +143,13 @@ impl Core for Dcsctp {
         }
     }
 
-    fn queue(&mut self, now: Timestamp, payload: &Bytes) {
+    fn queue(&mut self, now: Timestamp, payload: &Bytes, most: usize) {
         self.advance(now);
         let stream = TheirStreamId(1);
-        while self.socket.buffered_amount(stream) + payload.len() <= self.send_buffer_bytes {
+        for _ in 0..most {
+            if self.socket.buffered_amount(stream) + payload.len() > self.send_buffer_bytes {
+                return;
+            }
             let message = Message::new(stream, PpId(53), payload.to_vec());
             if self.socket.send(message, &SendOptions::default()).is_err() {
                 return;
@@ -249,7 +253,7 @@ impl Core for SctpProto {
         }
     }
 
-    fn queue(&mut self, _: Timestamp, payload: &Bytes) {
+    fn queue(&mut self, _: Timestamp, payload: &Bytes, most: usize) {
         let Some((_, association)) = self.association.as_mut() else {
             return;
         };
@@ -258,7 +262,10 @@ impl Core for SctpProto {
             association.open_stream(1, ppid).unwrap();
         }
         let mut stream = association.stream(1).unwrap();
-        while stream.buffered_amount().unwrap() + payload.len() <= self.send_buffer_bytes {
+        for _ in 0..most {
+            if stream.buffered_amount().unwrap() + payload.len() > self.send_buffer_bytes {
+                return;
+            }
             if stream.write_sctp(payload, ppid).is_err() {
                 return;
             }

@@ -322,11 +322,14 @@ impl Scenario {
         Ok(())
     }
 
-    /// Up to which size a message stays whole, where the buffer has room for one of each stream.
+    /// Up to which size a message stays whole, where the buffer has room for one of each stream and is
+    /// not filled by what waits behind a loss.
     fn part_max(&self, side: usize) -> usize {
         let config = &self.plan.sides[side].config;
         let needed = config.partial_delivery_bytes * usize::from(config.streams_max + 1) * 4;
-        if needed <= config.receive_buffer_bytes as usize {
+        let room = config.receive_buffer_bytes as usize;
+        let held = self.sides[side].endpoint.memory_bytes().unwrap_or(room);
+        if needed <= room && held <= room / 2 {
             config.partial_delivery_bytes
         } else {
             0

@@ -72,7 +72,6 @@ fn is_shut_down(driver: &Driver) -> bool {
 /// `tsctp` sends so many messages to us; how many arrived, each as it was sent.
 fn tsctp_sends(options: &[&str], count: usize, len: usize, loss: Chance) -> usize {
     let mut driver = driver(None);
-    driver.loss = loss;
     let (local, ours) = (free_port().to_string(), driver.port().unwrap().to_string());
     let (count, length) = (count.to_string(), len.to_string());
     let mut arguments = vec!["-L", "127.0.0.1", "-E", &local, "-U", &ours, "-D"];
@@ -80,6 +79,10 @@ fn tsctp_sends(options: &[&str], count: usize, len: usize, loss: Chance) -> usiz
     arguments.extend(options);
     arguments.push("127.0.0.1");
     let mut sender = Process::start(&tsctp(), &arguments);
+    // Its timers are long: what it loses of the handshake may cost it a minute (see peer.c).
+    let is_connected = driver.run_until(LIMIT, |it| it.events.contains(&Event::Connected));
+    assert!(is_connected.unwrap(), "{}", sender.output());
+    driver.loss = loss;
     let is_over = driver
         .run_until(LIMIT, |it| close_reason(it).is_some() || sender.has_ended())
         .unwrap();

@@ -298,6 +298,14 @@ int main(int argc, char **argv)
 	usrsctp_init((uint16_t)atoi(argv[2]), NULL, NULL);
 	usrsctp_sysctl_set_sctp_blackhole(2);
 	usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
+	/*
+	 * By default a lost INIT costs 3 s, and where the handshake gave no measurement every loss after it
+	 * doubles that, up to a minute: longer than a test waits.
+	 */
+	usrsctp_sysctl_set_sctp_rto_initial_default(300);
+	usrsctp_sysctl_set_sctp_rto_min_default(100);
+	usrsctp_sysctl_set_sctp_rto_max_default(1000);
+	usrsctp_sysctl_set_sctp_init_rto_max_default(1000);
 	if (argc == 3)
 		status = echo(strcmp(argv[1], "anew") == 0);
 	else
