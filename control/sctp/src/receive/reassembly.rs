@@ -7,7 +7,8 @@
 //!
 //! Bounded by what the caller admits; every fragment, run and message is charged with its overhead.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -36,8 +37,8 @@ pub(crate) struct Reassembly {
     taken: u64,
     /// Resets to be told, each with the number of messages that came before it.
     resets: VecDeque<(u64, Event)>,
-    /// Whether all that could be handed on was, since something was taken.
-    is_squeezed: bool,
+    /// Where to go on with looking for runs to hand on, and for loose fragments to drop.
+    squeezed_to: (Place, Place),
     charged_bytes: usize,
     partial_delivery_bytes: usize,
     /// The TSN of the last fragment, counted on beyond 32 bits.
@@ -69,6 +70,7 @@ struct Head {
 /// A fragment that nothing reaches yet.
 #[derive(Debug)]
 struct Loose {
+    tsn: Tsn,
     payload: Bytes,
     is_end: bool,
 }
@@ -88,7 +90,7 @@ impl Reassembly {
             ready: Ready::default(),
             taken: 0,
             resets: VecDeque::new(),
-            is_squeezed: false,
+            squeezed_to: (Place::FIRST, Place::FIRST),
             charged_bytes: 0,
             partial_delivery_bytes,
             last_tsn: number_of(initial_tsn),
@@ -118,7 +120,6 @@ impl Reassembly {
         }
         let incoming = self.ready.pop()?;
         self.taken += 1;
-        self.is_squeezed = false;
         self.charged_bytes -= Self::cost(incoming.payload.len());
         Some(incoming)
     }
@@ -181,6 +182,7 @@ impl Reassembly {
             return true;
         }
         let place = self.place(data);
+        self.last_tsn = self.unwrap_tsn(data.tsn);
         if data.is_begin {
             return self.begin(place, head, data.payload, spare_bytes);
         }
@@ -189,6 +191,7 @@ impl Reassembly {
         }
         self.charged_bytes += Self::cost(data.payload.len());
         let loose = Loose {
+            tsn: data.tsn,
             payload: Bytes::copy_from_slice(data.payload),
             is_end: data.is_end,
         };
@@ -394,14 +397,33 @@ impl Reassembly {
         self.next.insert(stream, next);
     }
 
-    /// Hands on all that can be, because there is no room left; once until something is taken.
-    pub(crate) fn squeeze(&mut self) {
-        if core::mem::replace(&mut self.is_squeezed, true) {
-            return;
-        }
-        let starts: Vec<Place> = self.runs.keys().copied().collect();
+    /// Whether a fragment begins a message or continues one; all before it has come or was skipped.
+    /// If not, nothing ever will: a message's fragments have ascending TSNs.
+    pub(crate) fn can_use(&self, data: &Data<'_>) -> bool {
+        let place = self.place(data);
+        let run = self.runs.range(..=place).next_back();
+        let is_next = |(start, run): (&Place, &Run)| {
+            start.is_same_message(place) && run.next == place.fragment
+        };
+        data.is_begin || run.is_some_and(is_next)
+    }
+
+    /// Hands on what there is of messages and drops what nothing will reach, because there is no room
+    /// left. Looks at some of what is here, and the next time at what follows.
+    pub(crate) fn squeeze(&mut self, cumulative: Tsn) {
+        let (run, loose) = self.squeezed_to;
+        let (starts, next_run) = some_from(&self.runs, run);
+        let (places, next_loose) = some_from(&self.loose, loose);
+        self.squeezed_to = (next_run, next_loose);
         for start in starts {
             self.deliver_part(start);
+        }
+        for place in places {
+            if let Entry::Occupied(entry) = self.loose.entry(place)
+                && cumulative.is_at_or_after(entry.get().tsn)
+            {
+                self.charged_bytes -= Self::cost(entry.remove().payload.len());
+            }
         }
     }
 
@@ -483,7 +505,7 @@ impl Reassembly {
         }
     }
 
-    fn place(&mut self, data: &Data<'_>) -> Place {
+    fn place(&self, data: &Data<'_>) -> Place {
         if self.is_interleaved {
             return Place {
                 stream: data.stream,
@@ -492,10 +514,8 @@ impl Reassembly {
                 fragment: data.fragment.into(),
             };
         }
-        let tsn = self.unwrap_tsn(data.tsn);
-        self.last_tsn = tsn;
         Place {
-            fragment: tsn,
+            fragment: self.unwrap_tsn(data.tsn),
             ..Place::FIRST
         }
     }
@@ -521,6 +541,18 @@ impl Reassembly {
     }
 }
 
+/// The next places from one on, and where to go on after them.
+fn some_from<T>(map: &BTreeMap<Place, T>, from: Place) -> (Vec<Place>, Place) {
+    let places = map.range(from..).map(|(place, _)| *place);
+    let mut some: Vec<Place> = places.take(SQUEEZED_AT_ONCE + 1).collect();
+    let next = if some.len() > SQUEEZED_AT_ONCE {
+        some.pop().unwrap_or(Place::FIRST)
+    } else {
+        Place::FIRST
+    };
+    (some, next)
+}
+
 impl Run {
     /// Adds a fragment and says by how much the run's memory has grown: to the double while there
     /// is room for that.
@@ -543,5 +575,7 @@ const NUMBERS_BEGIN: u64 = 1 << 32;
 const OVERHEAD: usize = size_of::<Incoming>() + size_of::<Place>() + 32;
 /// No more is set aside for a message that has only begun.
 const USUAL_MAX: usize = 64 * 1024;
+/// How many runs and loose fragments are looked at for want of room, each time a fragment comes.
+const SQUEEZED_AT_ONCE: usize = 256;
 /// Resets that wait for the application; the peer has to ask again for more.
 const RESETS_MAX: usize = 16;
