@@ -107,7 +107,7 @@ impl Pair {
             }
             for (to, packet) in packets {
                 self.packets += 1;
-                if self.packets % 50 != 0 {
+                if !self.packets.is_multiple_of(50) {
                     self.ends[to].handle_input(self.now, &packet).unwrap();
                 }
                 while self.ends[to].receive().is_some() {}

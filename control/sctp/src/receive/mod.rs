@@ -3,6 +3,7 @@
 mod acknowledge;
 mod data;
 mod forward;
+mod place;
 mod ready;
 mod reassembly;
 

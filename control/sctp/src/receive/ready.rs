@@ -6,7 +6,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use super::reassembly::Place;
+use super::place::Place;
 use crate::stream_map::StreamMap;
 use crate::{Incoming, StreamId};
 

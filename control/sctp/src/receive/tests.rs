@@ -160,7 +160,7 @@ fn a_long_message_comes_in_parts_and_what_follows_it_waits() {
 fn a_message_that_is_given_up_amid_its_parts_ends_with_nothing() {
     for (_, mut it) in both() {
         insert(&mut it, &fragment(0, 0, 0, 3));
-        it.squeeze();
+        it.squeeze(FIRST.previous());
         assert_eq!(texts(&mut it), [b"a"]);
         it.skip_up_to(FIRST.plus(2));
         it.skip_messages(StreamId(7), false, 0);
@@ -176,11 +176,11 @@ fn under_pressure_what_there_is_of_a_message_is_handed_on_once() {
     for (_, mut it) in both() {
         insert(&mut it, &fragment(0, 0, 0, 4));
         insert(&mut it, &fragment(1, 4, 0, 2));
-        it.squeeze();
-        it.squeeze();
+        it.squeeze(FIRST.previous());
+        it.squeeze(FIRST.previous());
         let parts = take_all(&mut it);
         assert_eq!(parts.len(), 1, "only the message whose turn it is");
-        it.squeeze();
+        it.squeeze(FIRST.previous());
         assert!(!it.is_ready(), "there is nothing more");
     }
 }
@@ -247,5 +247,28 @@ fn closing_leaves_what_is_whole() {
         it.close();
         assert_eq!(take_all(&mut it).len(), 1);
         assert_eq!(it.charged_bytes(), 0);
+    }
+}
+
+#[test]
+fn for_want_of_room_what_nothing_will_reach_is_dropped_a_little_at_a_time() {
+    for (_, mut it) in both() {
+        // Fragments without a beginning, of which the first thousand were passed over.
+        for number in 0..2_000 {
+            insert(&mut it, &fragment(number, 3 * number, 1, 3));
+        }
+        let charged = it.charged_bytes();
+        let passed = FIRST.plus(3 * 1_000);
+        it.squeeze(passed);
+        let dropped = (charged - it.charged_bytes()) / Reassembly::cost(1);
+        assert!((1..300).contains(&dropped), "{dropped}");
+        for _ in 0..20 {
+            it.squeeze(passed);
+        }
+        assert_eq!(it.charged_bytes(), 1_000 * Reassembly::cost(1));
+        assert!(!it.can_use(&fragment(5_000, 9_000, 1, 3)));
+        assert!(it.can_use(&fragment(5_000, 9_000, 0, 3)));
+        insert(&mut it, &fragment(5_000, 9_000, 0, 3));
+        assert!(it.can_use(&fragment(5_000, 9_000, 1, 3)));
     }
 }

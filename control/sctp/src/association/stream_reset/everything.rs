@@ -48,10 +48,12 @@ impl Association {
     /// before, it hears that we are at it.
     pub(super) fn handle_wish_for_reset(&mut self, request: u32) {
         if self.state != State::Established {
-            self.answer(request, ReConfigParameter::DENIED, None);
-        } else if self.is_association_reset_asked() {
-            self.answer(request, ReConfigParameter::REQUEST_IN_PROGRESS, None);
-        } else if self.stream_reset.deferred.replace(request) == Some(request) {
+            return self.answer(request, ReConfigParameter::DENIED, None);
+        }
+        if self.is_association_reset_asked() {
+            return self.answer(request, ReConfigParameter::REQUEST_IN_PROGRESS, None);
+        }
+        if self.stream_reset.deferred.replace(request) == Some(request) {
             self.answer(request, ReConfigParameter::IN_PROGRESS, None);
         }
         self.progress_deferred_reset();
