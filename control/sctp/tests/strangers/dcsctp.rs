@@ -19,7 +19,7 @@ use crate::orders::Orders;
 use crate::pair::endpoint::{Abilities, Endpoint, Output, Sort};
 
 /// It drops what is queued on a stream that it resets, where ours sends it first: worlds do not ask
-/// it to. When the other end begins anew it says that it is connected once more. Messages are whole or not at all, and their lives are told in fewer words.
+/// it to. Messages are whole or not at all, and their lives are told in fewer words.
 pub(crate) const DCSCTP: Sort = Sort {
     name: "dcsctp",
     make,
@@ -28,9 +28,6 @@ pub(crate) const DCSCTP: Sort = Sort {
         stream_reset: false,
         tracking: false,
         small_buffers: false,
-        restart: false,
-        repeatable: false,
-        exact: false,
         ..Abilities::ALL
     },
 };

@@ -35,10 +35,6 @@ pub(crate) const SCTP_PROTO: Sort = Sort {
         tracking: false,
         small_buffers: false,
         replays: false,
-        collision: false,
-        any_ppid: false,
-        repeatable: false,
-        exact: false,
     },
 };
 

@@ -26,8 +26,6 @@ pub(crate) struct Direction {
     undelivered_reliable: usize,
     /// Nobody is there to receive, and the sender does not know yet.
     is_receiver_gone: bool,
-    /// Whether the receiver says what came unordered.
-    tells_order: bool,
 }
 
 /// A message and what became of it.
@@ -70,13 +68,6 @@ struct Arriving {
 }
 
 impl Direction {
-    pub(crate) fn new(tells_order: bool) -> Self {
-        Self {
-            tells_order,
-            ..Self::default()
-        }
-    }
-
     /// The number of the next message.
     pub(crate) fn next_number(&self) -> Number {
         Number::try_from(self.records.len()).unwrap()
@@ -219,12 +210,7 @@ impl Direction {
             bytes.len(),
             record.len
         );
-        let is_unordered = if self.tells_order {
-            incoming.is_unordered
-        } else {
-            record.is_unordered
-        };
-        let got = (incoming.stream, incoming.ppid, is_unordered);
+        let got = (incoming.stream, incoming.ppid, incoming.is_unordered);
         let meant = (record.stream, record.ppid, record.is_unordered);
         ensure!(
             got == meant,

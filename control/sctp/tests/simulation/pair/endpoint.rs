@@ -74,15 +74,6 @@ pub(crate) struct Abilities {
     pub(crate) small_buffers: bool,
     /// Whether it survives late replays of its handshake.
     pub(crate) replays: bool,
-    /// Connects while the other end does, too.
-    pub(crate) collision: bool,
-    /// Carries any payload protocol identifier, not only those of WebRTC.
-    pub(crate) any_ppid: bool,
-    /// Does the same where it is told the same: its dice are ours.
-    pub(crate) repeatable: bool,
-    /// Keeps packets within their size, lets no timer run away, says what is unordered and answers
-    /// what comes after its end.
-    pub(crate) exact: bool,
 }
 
 impl Abilities {
@@ -94,10 +85,6 @@ impl Abilities {
         tracking: true,
         small_buffers: true,
         replays: true,
-        collision: true,
-        any_ppid: true,
-        repeatable: true,
-        exact: true,
     };
 
     /// What both can.
@@ -110,10 +97,6 @@ impl Abilities {
             tracking: self.tracking && other.tracking,
             small_buffers: self.small_buffers && other.small_buffers,
             replays: self.replays && other.replays,
-            collision: self.collision && other.collision,
-            any_ppid: self.any_ppid && other.any_ppid,
-            repeatable: self.repeatable && other.repeatable,
-            exact: self.exact && other.exact,
         }
     }
 }

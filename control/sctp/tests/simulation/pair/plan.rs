@@ -85,9 +85,6 @@ impl Plan {
         if plan.sides.iter().all(|side| side.connects_at.is_none()) {
             plan.sides[0].connects_at = Some(Timestamp::ZERO);
         }
-        if !abilities.collision && plan.sides[0].connects_at.is_some() {
-            plan.sides[1].connects_at = None;
-        }
         plan.be_patient();
         if is_calm {
             plan.soothe();

@@ -67,7 +67,7 @@ impl Scenario {
         Self {
             wire: Wire::planned(world, &plan),
             sides,
-            directions: [(); 2].map(|()| Direction::new(plan.abilities.exact)),
+            directions: [Direction::default(), Direction::default()],
             phase: Phase::Talk,
             patience_until: Timestamp::MAX,
             restarted: false,
@@ -272,12 +272,7 @@ impl Scenario {
 
     fn send(&mut self, side: usize, datagram: &[u8]) -> Checked {
         let now = self.wire.now();
-        let packet_size_max = if self.plan.abilities.exact {
-            self.plan.sides[side].config.packet_size_max
-        } else {
-            usize::MAX
-        };
-        let sniffed = sniffer::read(datagram, packet_size_max)?;
+        let sniffed = sniffer::read(datagram, self.plan.sides[side].config.packet_size_max)?;
         for number in sniffed.messages {
             self.wire
                 .note(|| format!("side {side} sends message {number}"));
@@ -368,7 +363,7 @@ impl Scenario {
         }
         let quiet = now.since(self.wire.last_sent_at.max(self.busy_at));
         ensure!(
-            quiet <= SILENCE_MAX || !self.plan.abilities.exact,
+            quiet <= SILENCE_MAX,
             NoSilence,
             "nobody said a word for {quiet:?}, with {:?} messages to come",
             self.directions.each_ref().map(Direction::undelivered)
@@ -386,7 +381,7 @@ impl Scenario {
 
     /// How long what is left may take.
     fn patience(&self) -> Duration {
-        if !self.plan.is_calm || !self.plan.abilities.exact {
+        if !self.plan.is_calm {
             return Duration::from_secs(900);
         }
         let round_trip = self.plan.way_max() * 2;
@@ -403,7 +398,6 @@ impl Scenario {
     }
 
     fn check_end(&self) -> Checked {
-        let is_exact = self.plan.abilities.exact;
         let reasons = self.sides.each_ref().map(|side| side.closed);
         let is_clean = match self.plan.ending {
             // One that is gone already answers what was overtaken with ABORT (RFC 9260 section 8.4).
@@ -420,7 +414,7 @@ impl Scenario {
             }
         };
         ensure!(
-            is_clean || !is_exact,
+            is_clean,
             EndsCleanly,
             "{:?} ended with {reasons:?}",
             self.plan.ending
@@ -428,7 +422,7 @@ impl Scenario {
         for side in &self.sides {
             let timeout = side.endpoint.poll_timeout();
             ensure!(
-                timeout.is_none() || !is_exact,
+                timeout.is_none(),
                 EndsCleanly,
                 "closed, and waits for {timeout:?}"
             );
@@ -442,7 +436,7 @@ impl Scenario {
         if !matches!(self.plan.ending, Ending::Abort { .. }) {
             for direction in &self.directions {
                 let is_tracked = self.plan.abilities.tracking;
-                direction.check_end(is_tracked, self.plan.is_calm && is_exact)?;
+                direction.check_end(is_tracked, self.plan.is_calm)?;
             }
         }
         Ok(())

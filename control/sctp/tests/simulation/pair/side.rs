@@ -20,7 +20,6 @@ pub(crate) struct Side {
     dice: SeededEntropy,
     has_policies: bool,
     is_tracked: bool,
-    has_any_ppid: bool,
     pub(crate) connects_at: Option<Timestamp>,
     pub(crate) is_connected: bool,
     pub(crate) closed: Option<CloseReason>,
@@ -47,7 +46,6 @@ impl Side {
             has_policies: plan.abilities.partial_reliability
                 && configs.iter().all(|it| it.has_partial_reliability),
             is_tracked: sort.abilities.tracking,
-            has_any_ppid: plan.abilities.any_ppid,
             connects_at: own.connects_at,
             is_connected: false,
             closed: None,
@@ -199,11 +197,7 @@ impl Side {
         }
         Outgoing {
             stream,
-            ppid: Ppid(if self.has_any_ppid {
-                self.dice.below(60)
-            } else {
-                51 + 2 * self.dice.below(2)
-            }),
+            ppid: Ppid(self.dice.below(60)),
             payload: letter::write(number, len),
             is_unordered: !is_plain && Chance::percent(30).happens(&mut self.dice),
             reliability: if is_plain {
