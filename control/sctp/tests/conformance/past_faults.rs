@@ -101,7 +101,7 @@ fn a_deferred_reset_and_endless_forward_tsns_stay_bounded() {
     };
     for number in 0..20_000 {
         if number % 100 == 0 {
-            tester.inject(|w| w.re_config(&[reset.clone()]));
+            tester.inject(|w| w.re_config(std::slice::from_ref(&reset)));
         }
         tester.inject(|w| w.data(&fragment(2 * number + 1, number, 1)));
         let skipped = (0..10).map(|stream| (StreamId(stream), stream % 2 == 0, number));
