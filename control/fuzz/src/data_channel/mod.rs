@@ -167,38 +167,44 @@ impl World {
 
     /// Everything that either has to send arrives, until both are silent.
     fn settle(&mut self) {
-        for _ in 0..ROUNDS_MAX {
-            let busy = self.drain_ours() | self.drain_peer();
+        let falls_silent = (0..ROUNDS_MAX).any(|_| {
+            let is_busy = self.drain_ours() | self.drain_peer();
             self.book.agrees_with(&self.ours);
-            if !busy {
-                return;
-            }
-        }
-        panic!("they never fall silent");
+            !is_busy
+        });
+        assert!(falls_silent, "they never fall silent");
     }
 
     fn drain_ours(&mut self) -> bool {
-        let mut is_busy = false;
-        loop {
-            while let Some(output) = self.ours.poll_output(&mut self.buffer) {
+        let mut is_busy = self.poll_ours();
+        while self.is_reading {
+            if let Some(message) = self.ours.receive() {
+                self.book.got(&message);
                 is_busy = true;
-                match output {
-                    Output::Event(event) => self.book.hear(&event),
-                    Output::Transmit(transmit) => {
-                        let _ = self
-                            .peer
-                            .handle_input(self.now, &self.buffer[..transmit.len]);
-                    }
+            }
+            // What ends an association is said when everything was received.
+            if !self.poll_ours() {
+                break;
+            }
+            is_busy = true;
+        }
+        is_busy
+    }
+
+    fn poll_ours(&mut self) -> bool {
+        let mut is_busy = false;
+        while let Some(output) = self.ours.poll_output(&mut self.buffer) {
+            is_busy = true;
+            match output {
+                Output::Event(event) => self.book.hear(&event),
+                Output::Transmit(transmit) => {
+                    let _ = self
+                        .peer
+                        .handle_input(self.now, &self.buffer[..transmit.len]);
                 }
             }
-            if !self.is_reading {
-                return is_busy;
-            }
-            let Some(message) = self.ours.receive() else {
-                return is_busy;
-            };
-            self.book.got(&message);
         }
+        is_busy
     }
 
     fn drain_peer(&mut self) -> bool {

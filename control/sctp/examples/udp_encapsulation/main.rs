@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Both say how many messages and bytes there were and how long it took, the receiver from the
-//! first message to the last. `--packet` is the largest SCTP packet (1,191). The SCTP port is 5001 unless said, as `tsctp` has it: `tsctp -E 9899` receives,
+//! first message to the last; the sender also its congestion window and round trip at the end. `--packet` is the largest SCTP packet (1,191). The SCTP port is 5001 unless said, as `tsctp` has it: `tsctp -E 9899` receives,
 //! `tsctp -E 9898 -U UDP_PORT 127.0.0.1` sends.
 
 #![expect(
@@ -72,6 +72,7 @@ fn send(config: Config, udp_port: u16, len: usize, count: usize) -> io::Result<(
     let now = driver.now();
     driver.association.connect(now);
     let (mut sent, started) = (0, Instant::now());
+    let mut statistics = None;
     driver.run_until(FOR_EVER, |it| {
         let now = it.now();
         while sent < count {
@@ -85,6 +86,9 @@ fn send(config: Config, udp_port: u16, len: usize, count: usize) -> io::Result<(
                 }
             }
         }
+        if sent <= count {
+            statistics = Some(it.association.statistics());
+        }
         if sent == count {
             it.association.shutdown(now);
             sent += 1;
@@ -92,6 +96,13 @@ fn send(config: Config, udp_port: u16, len: usize, count: usize) -> io::Result<(
         is_closed(&it.events)
     })?;
     report(count, count * len, started.elapsed());
+    if let Some(last) = statistics {
+        let round_trip = last.srtt.unwrap_or_default();
+        println!(
+            "window {} bytes, round trip {round_trip:?}",
+            last.cwnd_bytes
+        );
+    }
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use pair::seeds;
 
 #[test]
 fn invariants_hold_in_the_world_of_every_seed() {
-    let totals = seeds::run([OURS, OURS], 100);
+    let totals = seeds::run([OURS, OURS]);
     // A world in which nothing happens would pass any check.
     let seeds = totals.seeds;
     assert!(

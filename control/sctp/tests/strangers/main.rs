@@ -1,6 +1,6 @@
 //! Strangers: other people's associations against ours, in one process and in virtual time.
 //!
-//! The list is fixed, and `worlds` sees that everybody on it meets everybody: ours, `dcsctp`
+//! The list is fixed, and `talks` sees that everybody on it meets everybody: ours, `dcsctp`
 //! (Chrome's stack in Rust) and `sctp-proto` (str0m's) here, usrsctp over UDP in `usrsctp`. One that
 //! cannot run fails.
 
@@ -26,4 +26,3 @@ mod pair;
 mod sctp_proto;
 mod talks;
 mod usrsctp;
-mod worlds;

@@ -7,9 +7,9 @@ use super::endpoint::Sort;
 use super::scenario::{Scenario, Summary};
 use super::violation::{Checked, Invariant, Violation};
 
-/// Runs as many seeds as the environment asks for, or as usual, or replays the one it asks for. With
+/// Runs as many seeds as the environment asks for (100), or replays the one it asks for. With
 /// `TURNPIKE_SIM_SURVEY` it does not stop at the first that fails.
-pub(crate) fn run(sorts: [Sort; 2], usual: u64) -> Totals {
+pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
     let names = sorts.map(|sort| sort.name);
     if let Some(seed) = number("TURNPIKE_SIM_SEED") {
         match run_one(seed, sorts, true) {
@@ -18,7 +18,7 @@ pub(crate) fn run(sorts: [Sort; 2], usual: u64) -> Totals {
         }
         return Totals::default();
     }
-    let seeds = number("TURNPIKE_SIM_SEEDS").unwrap_or(usual);
+    let seeds = number("TURNPIKE_SIM_SEEDS").unwrap_or(100);
     let (started, mut told) = (Instant::now(), Instant::now());
     let mut totals = Totals::default();
     let is_survey = number("TURNPIKE_SIM_SURVEY").is_some();
