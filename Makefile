@@ -53,6 +53,10 @@ bench: ## measure the relay beside other relays, every row, about 25 minutes (ro
 bench-quick: ## the same in under 6 minutes: every mark, with shorter trials
 	@scripts/bench.sh --pace quick $(ARGS)
 
+.PHONY: bench-sctp
+bench-sctp: ## measure the SCTP engine beside dcsctp, sctp-proto, usrsctp and pion: all its marks, 3 minutes
+	@scripts/bench-sctp.sh $(ARGS)
+
 .PHONY: bench-engines
 bench-engines: ## the engines' criterion benches
 	@cargo bench $(addprefix -p ,$(CONTROL)) --bench '*'

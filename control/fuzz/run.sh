@@ -40,7 +40,7 @@ fi
 max_len() {
     case "$1" in
         turn_server) echo 192 ;;
-        turn_client | forwarder | sctp_association | sctp_packet) echo 512 ;;
+        turn_client | forwarder | sctp_association | sctp_packet | data_channel) echo 512 ;;
         *) echo 2048 ;;
     esac
 }

@@ -26,7 +26,7 @@ find_planted() {
         tar -C "$copy" -xf -
     cd "$copy"
     # Of the workspace only control/ is here.
-    sed -i.orig -e '/^    "userspace",$/d' -e '/^    "bench-rig",$/d' Cargo.toml
+    sed -i.orig '/^members = \[/,/^\]/ { /^    "control\//!{ /^    "/d } }' Cargo.toml
     git apply "$patch"
     mkdir grown
     cargo +nightly fuzz build "${build[@]}" "$target"

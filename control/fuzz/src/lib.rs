@@ -16,6 +16,7 @@
 mod addresses;
 mod channel_data;
 mod choices;
+mod data_channel;
 mod entropy;
 mod forwarder;
 mod icmp_quote;
@@ -31,6 +32,7 @@ mod turn_client;
 mod turn_server;
 
 pub use channel_data::channel_data;
+pub use data_channel::data_channel;
 pub use forwarder::forwarder;
 pub use icmp_quote::icmp_quote;
 pub use sctp_association::sctp_association;
@@ -46,8 +48,9 @@ pub use turn_server::turn_server;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("channel_data", channel_data),
+    ("data_channel", data_channel),
     ("forwarder", forwarder),
     ("icmp_quote", icmp_quote),
     ("sctp_association", sctp_association),

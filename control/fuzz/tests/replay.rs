@@ -56,6 +56,7 @@ macro_rules! replays {
 
 replays! {
     channel_data_corpus_holds "channel_data";
+    data_channel_corpus_holds "data_channel";
     forwarder_corpus_holds "forwarder";
     icmp_quote_corpus_holds "icmp_quote";
     sctp_association_corpus_holds "sctp_association";

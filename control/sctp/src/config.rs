@@ -16,7 +16,9 @@ pub struct Config {
     pub packet_size_max: usize,
     /// How many streams to ask for in each direction.
     pub streams_max: u16,
-    /// The largest message that `send` takes, in bytes.
+    /// The largest message that `send` takes, in bytes. A larger one is refused by
+    /// [`SendError::MessageTooLarge`](crate::SendError::MessageTooLarge). SCTP does not announce what a
+    /// receiver takes; here any size is received, in parts.
     pub message_size_max: usize,
     /// Memory for what is queued and in flight, bookkeeping included. One message always fits.
     pub send_buffer_bytes: usize,

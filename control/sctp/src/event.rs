@@ -65,9 +65,10 @@ pub enum Event {
     /// The peer started these streams anew; empty means all. All that came on them before has been
     /// received.
     IncomingStreamsReset(Vec<StreamId>),
-    /// The peer refused to have these streams reset.
+    /// The peer refused to have these streams reset; empty means the association.
     ResetRefused(Vec<StreamId>),
-    /// All streams and TSNs start anew (RFC 6525 section 5.1.4).
+    /// All streams of both directions start anew at number zero, and the TSNs elsewhere, as either
+    /// side asked (RFC 6525 section 5.1.4). All that came before has been received.
     AssociationReset,
     /// There are more streams now; these are the new totals.
     StreamsAdded {

@@ -90,7 +90,7 @@ pub enum SendError {
     #[error("a message needs at least one byte")]
     EmptyMessage,
     /// Above [`Config::message_size_max`](crate::Config::message_size_max).
-    #[error("the message is larger than the configured maximum; split it")]
+    #[error("the message is larger than message_size_max; send it as several, or configure more")]
     MessageTooLarge,
     /// The stream is not among those negotiated.
     #[error("the peer does not take that many streams")]

@@ -90,7 +90,7 @@ impl<T> Slab<T> {
 }
 
 /// An empty table keeps this many entries for next time.
-const KEPT_MAX: usize = 4096;
+const KEPT_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {

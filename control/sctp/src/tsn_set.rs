@@ -12,6 +12,9 @@ use crate::Tsn;
 /// How far beyond the cumulative point a TSN may be: gap ack blocks have 16-bit offsets.
 pub(crate) const SPAN_MAX: u32 = u16::MAX as u32;
 
+/// A set without gaps keeps this many words for next time.
+const KEPT_MAX: usize = 32;
+
 /// A cumulative point and the TSNs beyond it.
 #[derive(Clone, Debug)]
 pub(crate) struct TsnSet {
@@ -158,11 +161,6 @@ impl TsnSet {
         self.absorb();
     }
 
-    /// Forgets everything beyond the cumulative point.
-    pub(crate) fn clear_beyond(&mut self) {
-        self.restart_at(self.cumulative);
-    }
-
     /// The runs beyond the cumulative point, as offsets from it: first and last TSN of each.
     pub(crate) fn gap_blocks(&self) -> GapBlocks<'_> {
         GapBlocks {
@@ -175,6 +173,9 @@ impl TsnSet {
         self.cumulative = cumulative;
         self.origin = cumulative.next();
         self.words.clear();
+        if self.words.capacity() > KEPT_MAX {
+            self.words = VecDeque::new();
+        }
         self.count = 0;
     }
 

@@ -90,7 +90,8 @@ pub struct Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeadlineReason {
-    /// An allocation, permission, channel binding or reservation comes to its end.
+    /// An allocation, permission, channel binding or reservation comes to its end, or a message's
+    /// lifetime.
     Expiry,
     /// The nonce keys change.
     NonceKey,

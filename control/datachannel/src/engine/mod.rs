@@ -38,6 +38,8 @@ pub struct DataChannels {
     events: VecDeque<Event>,
     /// The end of the association, while there are messages that came before it.
     last_event: Option<turnpike_sctp::Event>,
+    /// The association has ended.
+    is_over: bool,
     /// The next message for the application.
     inbox: Option<Message>,
     /// Channels whose DATA_CHANNEL_ACK the association could not take yet.
@@ -64,6 +66,7 @@ impl DataChannels {
             now,
             events: VecDeque::new(),
             last_event: None,
+            is_over: false,
             inbox: None,
             unacknowledged: BTreeSet::new(),
             unreset: BTreeSet::new(),
@@ -73,6 +76,7 @@ impl DataChannels {
     /// Sets up the association. Both ends may; channels may be opened at once.
     pub fn connect(&mut self, now: Timestamp) {
         self.advance(now);
+        self.is_over = false;
         self.association.connect(self.now);
     }
 
@@ -290,7 +294,10 @@ impl DataChannels {
                 self.retry();
                 self.events.push_back(Event::Association(event));
             }
-            Below::Closed(_) => self.last_event = Some(event),
+            Below::Closed(_) => {
+                self.is_over = true;
+                self.last_event = Some(event);
+            }
             Below::Restarted | Below::AssociationReset => {
                 self.close_all_from(ChannelId(0));
                 self.events.push_back(Event::Association(event));

@@ -1,7 +1,7 @@
 //! Opening: by DCEP from either side (RFC 8832 section 6), or agreed elsewhere (section 4).
 
 use bytes::Bytes;
-use turnpike_sctp::MessageId;
+use turnpike_sctp::{MessageId, SendError};
 use turnpike_types::Timestamp;
 
 use super::{DataChannels, stream};
@@ -50,6 +50,9 @@ impl DataChannels {
         self.advance(now);
         if channel.label.len().max(channel.protocol.len()) > usize::from(u16::MAX) {
             return Err(OpenError::NameTooLong);
+        }
+        if self.is_over {
+            return Err(OpenError::Association(SendError::NotConnected));
         }
         if id.0 >= self.streams() || self.table.get(id).is_some() {
             return Err(OpenError::IdUnavailable);

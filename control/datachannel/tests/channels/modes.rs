@@ -103,3 +103,24 @@ fn unordered_channel_is_ordered_until_the_peer_knows_it() {
     assert_eq!(net.b_events, [Event::OpenedByPeer(id)]);
     assert_eq!(texts(&net), ["overtakes the open"]);
 }
+
+#[test]
+fn channel_without_retransmissions_opens_though_its_open_or_its_ack_is_lost() {
+    for is_ack_lost in [false, true] {
+        let mut net = pair();
+        let mode = channel(true, Reliability::Retransmissions(0));
+        let id = net.a.open(net.now, mode).unwrap();
+        if is_ack_lost {
+            net.drain();
+            net.run_for(Duration::from_millis(10));
+        }
+        // What is said from here on is lost, for a while.
+        net.is_down = true;
+        net.run_for(Duration::from_millis(15));
+        net.is_down = false;
+        net.run();
+        net.run();
+        assert_eq!(net.b_events, [Event::OpenedByPeer(id)]);
+        assert!(net.a_events.contains(&Event::Opened(id)), "{is_ack_lost}");
+    }
+}

@@ -62,6 +62,21 @@ fn without_an_association_no_channel_opens() {
 }
 
 #[test]
+fn negotiated_channel_does_not_open_on_an_association_that_has_ended() {
+    let mut net = pair();
+    net.a.abort(net.now, b"over");
+    net.run();
+    let refused = net
+        .a
+        .open_negotiated(net.now, ChannelId(1), Channel::named(""));
+    assert_eq!(
+        refused.unwrap_err(),
+        OpenError::Association(turnpike_sctp::SendError::NotConnected)
+    );
+    assert_eq!(net.a.channel_count(), 0);
+}
+
+#[test]
 fn negotiated_channel_needs_no_message() {
     let mut net = pair();
     let id = ChannelId(17);

@@ -74,6 +74,10 @@ fn main() {
     for chunks in sctp::chunks() {
         save("sctp_packet", &chunks);
     }
+    for steps in sctp::CHANNEL_STEPS {
+        save("data_channel", &steps.concat());
+    }
+    save("data_channel", sctp::OPEN);
     for scenario in SCENARIOS_FORWARDER {
         save("forwarder", &scenario.concat());
     }

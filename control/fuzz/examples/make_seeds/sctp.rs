@@ -18,6 +18,46 @@ pub(crate) fn chunks() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// A DATA_CHANNEL_OPEN of RFC 8832.
+pub(crate) const OPEN: &[u8] = b"\x03\x81\x01\x00\0\0\0\x03\0\x04\0\x02chatv1";
+
+/// Steps of `data_channel` after the byte that configures it.
+pub(crate) const CHANNEL_STEPS: &[&[&[u8]]] = &[
+    // The peer opens, speaks and closes.
+    &[&[0], PEER_OPENS, PEER_SPEAKS, &[5, 0], &[15, 0]],
+    // We close what the peer opened, and it speaks on.
+    &[&[0], PEER_OPENS, &[8, 0], PEER_SPEAKS, &[15, 0]],
+    // We open, the peer answers, we speak and discard.
+    &[
+        &[1],
+        &[6, 0, 4, 4],
+        &[0, 0, 0, 0],
+        &[10, 0, 9],
+        &[9, 0],
+        &[15, 0],
+    ],
+    // A negotiated channel, parts of a message, one that is too large.
+    &[
+        &[8],
+        &[7, 3, 4, 4],
+        &[0, 3, 2, 20],
+        &[0, 3, 3, 20],
+        &[0, 0x83, 3, 20],
+        &[15, 0],
+    ],
+    // Too many channels, and one without sense.
+    &[
+        &[16],
+        PEER_OPENS,
+        &[0, 2, 0, 2, 250],
+        &[0, 4, 0, 2, 9],
+        &[0, 6, 0, 1, 0, 2, 3, 9],
+    ],
+];
+
+const PEER_OPENS: &[u8] = &[0, 0, 0, 2, 4];
+const PEER_SPEAKS: &[u8] = &[0, 0, 1, 5];
+
 fn written(fill: &Fill) -> Vec<u8> {
     let mut buf = [0; 512];
     let mut writer =

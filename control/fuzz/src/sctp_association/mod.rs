@@ -313,5 +313,6 @@ fn config(choices: &mut Choices<'_>) -> Config {
 const STEPS_MAX: usize = 200;
 const WAY_MAX: usize = 512;
 const HISTORY_MAX: usize = 64;
-/// Timeouts that a good way may take until all has arrived.
-const ROUNDS_MAX: usize = 400;
+/// Deadlines that a good way may take until all has arrived: where the pace is slow, every packet has
+/// its own.
+const ROUNDS_MAX: usize = 5_000;

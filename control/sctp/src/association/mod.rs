@@ -115,8 +115,8 @@ impl Association {
     /// Hands over the next message that has arrived, or the next part of one.
     ///
     /// What is not received stays charged to the receive buffer, and the peer is told to stop. `None`
-    /// also while [`Event::IncomingStreamsReset`] waits to be polled: it comes after all that was
-    /// sent before the reset, and before all that was sent after it.
+    /// also while [`Event::IncomingStreamsReset`] or [`Event::AssociationReset`] waits to be polled:
+    /// it comes after all that was sent before the reset, and before all that was sent after it.
     pub fn receive(&mut self) -> Option<Incoming> {
         self.receiver.take()
     }

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Association, PATH, State};
+use crate::event::Events;
 use crate::wire::{Checksum, Header, PacketWriter};
 use crate::{Event, Output, Transmit};
 
@@ -15,9 +16,15 @@ impl Association {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(event));
         }
-        while let Some(streams) = self.receiver.take_reset() {
+        if self.events.capacity() > EVENTS_KEPT {
+            self.events = Events::new();
+        }
+        while let Some(event) = self.receiver.take_reset() {
+            if event == Event::AssociationReset {
+                self.association_reset_told();
+            }
             if !self.is_over {
-                return Some(Output::Event(Event::IncomingStreamsReset(streams)));
+                return Some(Output::Event(event));
             }
         }
         while let Some(packet) = self.replies.pop_front() {
@@ -152,5 +159,7 @@ const fn transmit(len: usize) -> Output {
     Output::Transmit(Transmit { path: PATH, len })
 }
 
+/// An empty list of events keeps this many entries for next time.
+const EVENTS_KEPT: usize = 64;
 /// How many replies may wait.
 const REPLIES_MAX: usize = 8;

@@ -45,7 +45,7 @@ impl Association {
         if stream.0 >= streams {
             return Err(SendError::NoSuchStream);
         }
-        if self.sender.queue.is_resetting(stream) {
+        if self.sender.queue.is_resetting(stream) || self.is_association_resetting() {
             return Err(SendError::StreamResetting);
         }
         Ok(())

@@ -12,13 +12,13 @@ impl Association {
         if self.handshake.as_ref().is_some_and(|h| h.t1_at <= now) {
             self.t1_expired(now);
         }
+        let has_missed = self
+            .sender
+            .handle_timeout(now, &mut self.path, &mut self.events);
         if !self.has_peer() {
             return;
         }
         self.receiver.handle_timeout(now);
-        let has_missed = self
-            .sender
-            .handle_timeout(now, &mut self.path, &mut self.events);
         if has_missed {
             self.missed();
         }
@@ -36,7 +36,11 @@ impl Association {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let handshake = self.handshake.as_ref().map(|handshake| handshake.t1_at);
         if !self.has_peer() {
-            return handshake.map(retransmission);
+            let expiry = self.sender.next_expiry();
+            return [handshake.map(retransmission), expiry]
+                .into_iter()
+                .flatten()
+                .min_by_key(|deadline| deadline.at);
         }
         let sack = self.receiver.sack_at().map(|at| Deadline {
             at,

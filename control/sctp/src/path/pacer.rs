@@ -18,9 +18,9 @@ impl Pacer {
     pub(crate) fn blocked_until(&self, now: Timestamp, pace: Pace) -> Option<Timestamp> {
         (self.spent_until.since(now) >= pace.burst).then(|| {
             let ahead = self.spent_until.as_nanos();
-            let burst = u64::try_from(pace.burst.as_nanos()).unwrap_or(u64::MAX);
-            // Half of the burst at a time, so that a wake-up is worth its while.
-            Timestamp::from_nanos(ahead.saturating_sub(burst / 2))
+            // Half a millisecond at a time, so that a wake-up is worth its while.
+            let kept = pace.burst.saturating_sub(BURST_TIME / 2).as_nanos();
+            Timestamp::from_nanos(ahead.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX)))
         })
     }
 

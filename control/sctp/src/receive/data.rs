@@ -27,6 +27,10 @@ impl Receiver {
             self.note_duplicate(data.tsn);
             return Ok(());
         }
+        if self.is_of_no_use(data) {
+            self.tsns.insert(data.tsn);
+            return Ok(());
+        }
         self.admit(data)?;
         self.is_sack_due |= data.is_immediate;
         self.tsns.insert(data.tsn);
@@ -55,6 +59,15 @@ impl Receiver {
             .saturating_sub(self.reassembly.charged_bytes())
     }
 
+    /// Whether a fragment for which there is no room has nothing before it and never will: its sender
+    /// gave the message up, or never meant it to be whole. It counts as arrived.
+    fn is_of_no_use(&self, data: &Data<'_>) -> bool {
+        let cost = Reassembly::cost(data.payload.len());
+        self.reassembly.charged_bytes() + cost > self.buffer_bytes
+            && data.tsn == self.tsns.cumulative().next()
+            && !self.reassembly.can_use(data)
+    }
+
     /// Whether there is room. The chunk that all others wait for may exceed the buffer while there is
     /// nothing that the application could take to make room, by as much again.
     fn admit(&mut self, data: &Data<'_>) -> Result<(), Refusal> {
@@ -65,7 +78,7 @@ impl Receiver {
         let cost = Reassembly::cost(data.payload.len());
         if self.reassembly.charged_bytes() + cost > self.buffer_bytes && !self.reassembly.is_ready()
         {
-            self.reassembly.squeeze();
+            self.reassembly.squeeze(self.tsns.cumulative());
         }
         let is_awaited = ahead == 1 && !self.reassembly.is_ready();
         let limit = if is_awaited {

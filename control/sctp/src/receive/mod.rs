@@ -3,6 +3,7 @@
 mod acknowledge;
 mod data;
 mod forward;
+mod place;
 mod ready;
 mod reassembly;
 
@@ -11,7 +12,7 @@ use alloc::vec::Vec;
 use turnpike_types::Timestamp;
 
 use crate::tsn_set::TsnSet;
-use crate::{Config, Incoming, StreamId, Tsn};
+use crate::{Config, Event, Incoming, StreamId, Tsn};
 pub(crate) use data::Refusal;
 use reassembly::Reassembly;
 
@@ -86,15 +87,30 @@ impl Receiver {
     /// Starts incoming streams anew; none named is all. `false` where too many of the peer's resets
     /// wait for the application already.
     pub(crate) fn reset_streams(&mut self, streams: Vec<StreamId>) -> bool {
-        let has_room = self.reassembly.has_room_for_reset();
+        let has_room = self.has_room_for_reset();
         if has_room {
             self.reassembly.reset_streams(streams);
         }
         has_room
     }
 
-    /// Streams whose reset is next for the application to hear of.
-    pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
+    /// Whether one more reset may wait for the application.
+    pub(crate) fn has_room_for_reset(&self) -> bool {
+        self.reassembly.has_room_for_reset()
+    }
+
+    /// Starts all incoming streams anew, and the TSNs with `next`: what is not whole is gone.
+    pub(crate) fn restart(&mut self, next: Tsn) {
+        self.reassembly.restart(next);
+        self.tsns = TsnSet::new(next.previous());
+        self.duplicates.clear();
+    }
+
+    /// The reset that is next for the application to hear of.
+    pub(crate) fn take_reset(&mut self) -> Option<Event> {
         self.reassembly.take_reset()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use super::reassembly::Place;
+use super::place::Place;
 use crate::stream_map::StreamMap;
 use crate::{Incoming, StreamId};
 
@@ -79,4 +79,4 @@ impl Ready {
 }
 
 /// An empty queue keeps this many entries for next time.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 16;

@@ -7,15 +7,17 @@
 //!
 //! Bounded by what the caller admits; every fragment, run and message is charged with its overhead.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::place::{Place, number_of, unwrap};
 use super::ready::Ready;
 use crate::stream_map::StreamMap;
 use crate::wire::Data;
-use crate::{Incoming, Ppid, StreamId, Tsn};
+use crate::{Event, Incoming, Ppid, StreamId, Tsn};
 
 /// What has arrived and is not with the application.
 #[derive(Debug)]
@@ -33,25 +35,16 @@ pub(crate) struct Reassembly {
     ready: Ready,
     /// How many the application has taken.
     taken: u64,
-    /// Streams that the peer has reset, each with the number of messages that came before it.
-    resets: VecDeque<(u64, Vec<StreamId>)>,
-    /// Whether all that could be handed on was, since something was taken.
-    is_squeezed: bool,
+    /// Resets to be told, each with the number of messages that came before it.
+    resets: VecDeque<(u64, Event)>,
+    /// Where to go on with looking for runs to hand on, and for loose fragments to drop.
+    squeezed_to: (Place, Place),
     charged_bytes: usize,
     partial_delivery_bytes: usize,
     /// The TSN of the last fragment, counted on beyond 32 bits.
     last_tsn: u64,
     /// How long the last message of several fragments was: the next may be as long.
     usual_bytes: usize,
-}
-
-/// Where a fragment is. With DATA only the last field differs, and is the TSN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    stream: StreamId,
-    is_unordered: bool,
-    message: u32,
-    fragment: u64,
 }
 
 /// The beginning of a message, as far as it is contiguous.
@@ -77,6 +70,7 @@ struct Head {
 /// A fragment that nothing reaches yet.
 #[derive(Debug)]
 struct Loose {
+    tsn: Tsn,
     payload: Bytes,
     is_end: bool,
 }
@@ -96,11 +90,10 @@ impl Reassembly {
             ready: Ready::default(),
             taken: 0,
             resets: VecDeque::new(),
-            is_squeezed: false,
+            squeezed_to: (Place::FIRST, Place::FIRST),
             charged_bytes: 0,
             partial_delivery_bytes,
-            // Far enough from zero that earlier TSNs have a number too.
-            last_tsn: (1 << 32) + u64::from(initial_tsn.0),
+            last_tsn: number_of(initial_tsn),
             usual_bytes: 0,
         }
     }
@@ -127,16 +120,15 @@ impl Reassembly {
         }
         let incoming = self.ready.pop()?;
         self.taken += 1;
-        self.is_squeezed = false;
         self.charged_bytes -= Self::cost(incoming.payload.len());
         Some(incoming)
     }
 
-    /// Streams that were reset just here: the application has all that came before, and nothing of
+    /// The reset that falls just here: the application has all that came before, and nothing of
     /// what came after.
-    pub(crate) fn take_reset(&mut self) -> Option<Vec<StreamId>> {
+    pub(crate) fn take_reset(&mut self) -> Option<Event> {
         if self.is_reset_due() {
-            self.resets.pop_front().map(|(_, streams)| streams)
+            self.resets.pop_front().map(|(_, event)| event)
         } else {
             None
         }
@@ -155,8 +147,20 @@ impl Reassembly {
         if streams.is_empty() {
             self.reset_all_streams();
         }
+        self.tell_reset(Event::IncomingStreamsReset(streams));
+    }
+
+    /// Starts everything anew, TSNs with `next` (RFC 6525 section 5.2.4).
+    pub(crate) fn restart(&mut self, next: Tsn) {
+        self.reset_all_streams();
+        self.drop_fragments((Place::FIRST, Place::LAST));
+        self.last_tsn = number_of(next);
+        self.tell_reset(Event::AssociationReset);
+    }
+
+    fn tell_reset(&mut self, event: Event) {
         let place = self.taken + self.ready.len() as u64;
-        self.resets.push_back((place, streams));
+        self.resets.push_back((place, event));
     }
 
     fn is_reset_due(&self) -> bool {
@@ -178,6 +182,7 @@ impl Reassembly {
             return true;
         }
         let place = self.place(data);
+        self.last_tsn = self.unwrap_tsn(data.tsn);
         if data.is_begin {
             return self.begin(place, head, data.payload, spare_bytes);
         }
@@ -186,6 +191,7 @@ impl Reassembly {
         }
         self.charged_bytes += Self::cost(data.payload.len());
         let loose = Loose {
+            tsn: data.tsn,
             payload: Bytes::copy_from_slice(data.payload),
             is_end: data.is_end,
         };
@@ -391,14 +397,33 @@ impl Reassembly {
         self.next.insert(stream, next);
     }
 
-    /// Hands on all that can be, because there is no room left; once until something is taken.
-    pub(crate) fn squeeze(&mut self) {
-        if core::mem::replace(&mut self.is_squeezed, true) {
-            return;
-        }
-        let starts: Vec<Place> = self.runs.keys().copied().collect();
+    /// Whether a fragment begins a message or continues one; all before it has come or was skipped.
+    /// If not, nothing ever will: a message's fragments have ascending TSNs.
+    pub(crate) fn can_use(&self, data: &Data<'_>) -> bool {
+        let place = self.place(data);
+        let run = self.runs.range(..=place).next_back();
+        let is_next = |(start, run): (&Place, &Run)| {
+            start.is_same_message(place) && run.next == place.fragment
+        };
+        data.is_begin || run.is_some_and(is_next)
+    }
+
+    /// Hands on what there is of messages and drops what nothing will reach, because there is no room
+    /// left. Looks at some of what is here, and the next time at what follows.
+    pub(crate) fn squeeze(&mut self, cumulative: Tsn) {
+        let (run, loose) = self.squeezed_to;
+        let (starts, next_run) = some_from(&self.runs, run);
+        let (places, next_loose) = some_from(&self.loose, loose);
+        self.squeezed_to = (next_run, next_loose);
         for start in starts {
             self.deliver_part(start);
+        }
+        for place in places {
+            if let Entry::Occupied(entry) = self.loose.entry(place)
+                && cumulative.is_at_or_after(entry.get().tsn)
+            {
+                self.charged_bytes -= Self::cost(entry.remove().payload.len());
+            }
         }
     }
 
@@ -480,7 +505,7 @@ impl Reassembly {
         }
     }
 
-    fn place(&mut self, data: &Data<'_>) -> Place {
+    fn place(&self, data: &Data<'_>) -> Place {
         if self.is_interleaved {
             return Place {
                 stream: data.stream,
@@ -489,10 +514,8 @@ impl Reassembly {
                 fragment: data.fragment.into(),
             };
         }
-        let tsn = self.unwrap_tsn(data.tsn);
-        self.last_tsn = tsn;
         Place {
-            fragment: tsn,
+            fragment: self.unwrap_tsn(data.tsn),
             ..Place::FIRST
         }
     }
@@ -518,6 +541,18 @@ impl Reassembly {
     }
 }
 
+/// The next places from one on, and where to go on after them.
+fn some_from<T>(map: &BTreeMap<Place, T>, from: Place) -> (Vec<Place>, Place) {
+    let places = map.range(from..).map(|(place, _)| *place);
+    let mut some: Vec<Place> = places.take(SQUEEZED_AT_ONCE + 1).collect();
+    let next = if some.len() > SQUEEZED_AT_ONCE {
+        some.pop().unwrap_or(Place::FIRST)
+    } else {
+        Place::FIRST
+    };
+    (some, next)
+}
+
 impl Run {
     /// Adds a fragment and says by how much the run's memory has grown: to the double while there
     /// is room for that.
@@ -533,50 +568,6 @@ impl Run {
     }
 }
 
-impl Place {
-    const FIRST: Self = Self {
-        stream: StreamId(0),
-        is_unordered: false,
-        message: 0,
-        fragment: 0,
-    };
-
-    const LAST: Self = Self {
-        stream: StreamId(u16::MAX),
-        is_unordered: true,
-        message: u32::MAX,
-        fragment: u64::MAX,
-    };
-
-    /// The first and the last place of a range of messages.
-    const fn range_of(stream: StreamId, is_unordered: bool, first: u32, last: u32) -> (Self, Self) {
-        let from = Self {
-            stream,
-            is_unordered,
-            message: first,
-            fragment: 0,
-        };
-        let to = Self {
-            message: last,
-            fragment: u64::MAX,
-            ..from
-        };
-        (from, to)
-    }
-
-    fn is_same_message(self, other: Self) -> bool {
-        (self.stream, self.is_unordered, self.message)
-            == (other.stream, other.is_unordered, other.message)
-    }
-}
-
-/// The number nearest to `base` whose low 32 bits are `low`.
-fn unwrap(base: u64, low: u32) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    let ahead = low.wrapping_sub(base as u32).cast_signed();
-    base.saturating_add_signed(ahead.into())
-}
-
 /// Message number zero: far enough from zero that one before it has a number too.
 const NUMBERS_BEGIN: u64 = 1 << 32;
 /// What a fragment or message costs beside its payload: its entry in a tree or queue, and what the
@@ -584,5 +575,7 @@ const NUMBERS_BEGIN: u64 = 1 << 32;
 const OVERHEAD: usize = size_of::<Incoming>() + size_of::<Place>() + 32;
 /// No more is set aside for a message that has only begun.
 const USUAL_MAX: usize = 64 * 1024;
+/// How many runs and loose fragments are looked at for want of room, each time a fragment comes.
+const SQUEEZED_AT_ONCE: usize = 256;
 /// Resets that wait for the application; the peer has to ask again for more.
 const RESETS_MAX: usize = 16;

@@ -94,6 +94,19 @@ impl Sender {
         self.has_abandoned = true;
     }
 
+    /// Gives up what has not been sent completely by the end of its lifetime; without FORWARD-TSN only
+    /// what has not been sent at all. What is all on its way may still arrive, and is given up only
+    /// when it is lost.
+    pub(super) fn give_up_expired(&mut self, now: Timestamp, path: &Path, events: &mut Events) {
+        while let Some(slot) = self.queue.take_expired(now) {
+            let was_sent = self.queue.get(slot).is_some_and(Message::was_sent);
+            if self.can_forward || !was_sent {
+                self.abandon_message(now, slot, events);
+                self.advance_point(now, path);
+            }
+        }
+    }
+
     /// Gives up one message that is less important than a new one (RFC 7496 section 3.2).
     pub(crate) fn evict_less_important(
         &mut self,

@@ -48,10 +48,12 @@ impl Sender {
 
     /// Until when the pace alone keeps us from sending.
     pub(crate) fn paced_until(&self, now: Timestamp, path: &Path) -> Option<Timestamp> {
-        if self.probe.is_due || self.flight.is_empty() || !self.has_something_to_send() {
+        // With nothing on its way there is nothing to keep a distance from.
+        let outstanding = self.flight.outstanding().wire;
+        if self.probe.is_due || outstanding == 0 || !self.has_something_to_send() {
             return None;
         }
-        if self.flight.outstanding().wire >= path.congestion.cwnd() {
+        if outstanding >= path.congestion.cwnd() {
             return None;
         }
         path.paced_until(now)
@@ -113,8 +115,10 @@ impl Sender {
                 return;
             };
             let rest = message.unsent_bytes();
-            // A sliver at the end of a packet costs more in headers than it brings.
-            if rest > room && room < SLIVER_BYTES {
+            // A sliver at the end of a packet costs more in headers than it brings, and a message
+            // that fits into a packet of its own would be lost with either of two.
+            let fits_alone = message.sent_bytes == 0 && rest + header <= writer.room_if_empty();
+            if rest > room && (room < SLIVER_BYTES || fits_alone) {
                 return;
             }
             let Some(len_max) = self.window_room(rest.min(room)) else {

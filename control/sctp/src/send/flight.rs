@@ -96,6 +96,11 @@ impl Flight {
         }
     }
 
+    /// Bytes of a DATA or I-DATA chunk's header.
+    pub(crate) const fn header_bytes(&self) -> u32 {
+        self.header_bytes
+    }
+
     /// The peer has everything up to here.
     pub(crate) const fn cumulative(&self) -> Tsn {
         self.first.previous()
@@ -229,11 +234,9 @@ impl Flight {
         if self.entries.is_empty() {
             self.log.clear();
             self.lost.clear();
-            if self.entries.capacity() > KEPT_MAX {
-                self.entries = VecDeque::new();
-                self.log = VecDeque::new();
-                self.lost = VecDeque::new();
-            }
+            for_next_time(&mut self.entries);
+            for_next_time(&mut self.log);
+            for_next_time(&mut self.lost);
         }
     }
 
@@ -276,7 +279,7 @@ impl Flight {
         self.lost.clear();
         self.log.clear();
         if is_reneged {
-            self.acked.clear_beyond();
+            self.acked = TsnSet::new(self.cumulative());
         }
         for (index, entry) in (0_u32..).zip(&mut self.entries) {
             match entry.state {
@@ -392,8 +395,15 @@ impl Flight {
     }
 }
 
+/// Gives an empty list's memory back, but for a little.
+fn for_next_time<T>(list: &mut VecDeque<T>) {
+    if list.capacity() > KEPT_MAX {
+        *list = VecDeque::new();
+    }
+}
+
 /// An empty ring keeps this many entries for next time.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 32;
 /// A probe is not worth a longer search: then the timer does it.
 const PROBE_SEARCH_MAX: usize = 64;
 /// How many overtaken transmissions are not worth tidying.

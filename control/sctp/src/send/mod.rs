@@ -116,11 +116,22 @@ impl Sender {
             // What went with a COOKIE ECHO is still on its way.
             return;
         }
-        self.flight = Flight::new(initial_tsn, u32::try_from(header_bytes).unwrap_or(0));
-        self.rack = Rack::default();
         self.queue.set_interleaved(is_interleaved);
         self.is_interleaved = is_interleaved;
         self.can_forward = can_forward;
+        self.begin_at(initial_tsn, u32::try_from(header_bytes).unwrap_or(0));
+    }
+
+    /// Starts TSNs and streams anew; only when all [is done](Self::is_done).
+    pub(crate) fn restart(&mut self, next_tsn: Tsn) {
+        self.begin_at(next_tsn, self.flight.header_bytes());
+        self.queue.restart_streams();
+    }
+
+    /// Has nothing in flight, and begins with a TSN.
+    fn begin_at(&mut self, initial_tsn: Tsn, header_bytes: u32) {
+        self.flight = Flight::new(initial_tsn, header_bytes);
+        self.rack = Rack::default();
         self.recovery_end = None;
         self.has_fast_retransmit = false;
         self.probe = Probe::default();
@@ -159,3 +170,6 @@ impl Sender {
         self.queue.charged_bytes() + self.flight.memory_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

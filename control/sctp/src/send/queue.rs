@@ -35,6 +35,8 @@ pub(crate) struct SendQueue {
     settled: VecDeque<StreamId>,
     /// Messages with a priority, by it and by arrival.
     priorities: BTreeMap<(u32, u64), Slot>,
+    /// Messages with a lifetime that are not sent completely, by its end and by arrival.
+    expiries: BTreeMap<(Timestamp, u64), Slot>,
 }
 
 /// A message on its way.
@@ -96,6 +98,11 @@ impl Message {
         self.payload.len().saturating_sub(self.sent_bytes as usize)
     }
 
+    /// Its key among the lifetimes.
+    const fn expiry(&self) -> (Timestamp, u64) {
+        (self.expires_at, self.arrival)
+    }
+
     fn charge(&self) -> usize {
         self.payload.len() + MESSAGE_OVERHEAD
     }
@@ -114,6 +121,7 @@ impl SendQueue {
             highest_stream: 0,
             settled: VecDeque::new(),
             priorities: BTreeMap::new(),
+            expiries: BTreeMap::new(),
         }
     }
 
@@ -194,6 +202,17 @@ impl SendQueue {
         }
     }
 
+    /// All streams number their messages from zero again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whatever the order, all are treated alike"
+    )]
+    pub(crate) fn restart_streams(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.restart_numbers();
+        }
+    }
+
     /// Drops everything, and streams begin anew.
     pub(crate) fn clear(&mut self, events: &mut Events) {
         for message in self.messages.iter().filter(|m| !m.is_abandoned) {
@@ -204,6 +223,7 @@ impl SendQueue {
         self.scheduler.clear();
         self.settled.clear();
         self.priorities.clear();
+        self.expiries.clear();
         self.unsent_bytes = 0;
         self.charged_bytes = 0;
     }
@@ -260,6 +280,9 @@ impl SendQueue {
         if let Reliability::Priority(priority) = outgoing.reliability {
             self.priorities.insert((priority, self.arrivals), slot);
         }
+        if expires_at < Timestamp::MAX {
+            self.expiries.insert((expires_at, self.arrivals), slot);
+        }
         self.unsent_bytes += bytes;
         self.charged_bytes += Self::cost(bytes);
         let stream = self.streams.entry(stream_id).or_default();
@@ -275,6 +298,17 @@ impl SendQueue {
         }
         self.put_in_line(stream_id);
         slot
+    }
+
+    /// When the next lifetime of a message ends that is not sent completely.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.keys().next().map(|&(at, _)| at)
+    }
+
+    /// Takes the next message whose lifetime has ended before it was sent completely.
+    pub(crate) fn take_expired(&mut self, now: Timestamp) -> Option<Slot> {
+        let next = self.expiries.first_entry()?;
+        (next.key().0 <= now).then(|| next.remove())
     }
 
     /// The message whose turn it is. One that has expired unsent is dropped.
@@ -327,6 +361,7 @@ impl SendQueue {
         let stream_id = message.stream;
         if fragment.is_end {
             events.extend(message.id.map(Event::MessageSent));
+            self.expiries.remove(&message.expiry());
             self.advance_line(stream_id);
         }
         self.say_low(stream_id, events);
@@ -350,6 +385,7 @@ impl SendQueue {
             return;
         };
         message.say_expired(events);
+        self.expiries.remove(&message.expiry());
         let unsent = message.unsent_bytes();
         let bytes = message.payload.len();
         message.is_abandoned = true;
@@ -408,6 +444,7 @@ impl SendQueue {
         if let Reliability::Priority(priority) = message.reliability {
             self.priorities.remove(&(priority, message.arrival));
         }
+        self.expiries.remove(&message.expiry());
         let unsent = message.unsent_bytes();
         self.unsent_bytes -= unsent;
         self.charged_bytes -= message.charge();

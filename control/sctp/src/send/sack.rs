@@ -59,7 +59,7 @@ impl Sender {
         events: &mut Events,
     ) -> Result<bool, InvalidSack> {
         let cumulative = sack.cumulative_tsn_ack;
-        if cumulative.is_before(self.flight.cumulative()) {
+        if !cumulative.is_at_or_after(self.flight.cumulative()) {
             // An old one, overtaken on the way.
             return Ok(false);
         }
@@ -106,7 +106,7 @@ impl Sender {
         cumulative: Tsn,
         events: &mut Events,
     ) -> Result<(), InvalidSack> {
-        if cumulative.is_before(self.flight.cumulative()) {
+        if !cumulative.is_at_or_after(self.flight.cumulative()) {
             return Ok(());
         }
         self.check(cumulative, core::iter::empty())?;

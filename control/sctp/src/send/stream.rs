@@ -45,6 +45,12 @@ impl Default for OutgoingStream {
 }
 
 impl OutgoingStream {
+    /// The next message is number zero again.
+    pub(super) const fn restart_numbers(&mut self) {
+        self.next_ordered = 0;
+        self.next_unordered = 0;
+    }
+
     /// Draws the next SSN or MID. DATA truncates it to 16 bits, and has none for unordered ones.
     pub(super) const fn next_number(&mut self, is_unordered: bool) -> u32 {
         let next = if is_unordered {

@@ -24,10 +24,18 @@ impl Sender {
             at,
             reason: DeadlineReason::Pacing,
         });
-        [retransmission, pacing]
+        [retransmission, pacing, self.next_expiry()]
             .into_iter()
             .flatten()
             .min_by_key(|deadline| deadline.at)
+    }
+
+    /// When the next message is given up because its lifetime ends.
+    pub(crate) fn next_expiry(&self) -> Option<Deadline> {
+        self.queue.next_expiry().map(|at| Deadline {
+            at,
+            reason: DeadlineReason::Expiry,
+        })
     }
 
     /// Does what is due. Says whether T3-rtx expired: the path missed a sign of life.
@@ -37,6 +45,7 @@ impl Sender {
         path: &mut Path,
         events: &mut Events,
     ) -> bool {
+        self.give_up_expired(now, path, events);
         if is_due(self.reorder_at, now) {
             self.reorder_at = None;
             self.detect_losses(now, path, events);

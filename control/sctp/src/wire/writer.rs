@@ -36,6 +36,12 @@ impl<'b> PacketWriter<'b> {
         self.buf.len().saturating_sub(self.len)
     }
 
+    /// Bytes that a packet like this has for chunks.
+    #[must_use]
+    pub const fn room_if_empty(&self) -> usize {
+        self.buf.len().saturating_sub(HEADER_LEN)
+    }
+
     /// Whether there is no chunk yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -17,6 +17,7 @@ mod errors;
 mod faults;
 mod forward_tsn;
 mod invalid;
+mod past_faults;
 mod re_config;
 mod retransmission;
 mod setup;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use turnpike_sctp::wire::{Chunk, Data, Parameter, ReConfigParameter};
+use turnpike_sctp::wire::{ChecksumRule, Chunk, Data, Packet, Parameter, ReConfigParameter};
 use turnpike_sctp::{Event, StreamId, Tsn};
 
 use crate::tester::{TSN, Tester, config, data, look};
@@ -224,4 +224,215 @@ fn an_answer_to_no_request_is_ignored() {
     assert!(tester.take_events().is_empty());
     tester.send_data(0);
     assert_eq!(tester.received.len(), 1);
+}
+
+/// What the implementation's next request is, and its number.
+fn next_request(tester: &mut Tester) -> (u32, String) {
+    loop {
+        let packet = tester.next_packet();
+        let packet = Packet::parse(&packet, ChecksumRule::Required).unwrap();
+        let mut parameters = Vec::new();
+        for raw in packet.chunks() {
+            if let Ok(Chunk::ReConfig(re_config)) = Chunk::parse(raw.unwrap()) {
+                parameters.extend(re_config.parameters().map(Result::unwrap));
+            }
+        }
+        let request = parameters.iter().find_map(|parameter| match parameter {
+            ReConfigParameter::SsnTsnReset { request } => Some((*request, "anew".into())),
+            ReConfigParameter::AddOutgoing { request, count } => {
+                Some((*request, format!("{count} outgoing")))
+            }
+            ReConfigParameter::AddIncoming { request, count } => {
+                Some((*request, format!("{count} incoming")))
+            }
+            _ => None,
+        });
+        if let Some(request) = request {
+            return request;
+        }
+    }
+}
+
+fn answer(tester: &mut Tester, response: u32, result: u32, next_tsns: Option<(Tsn, Tsn)>) {
+    let answer = [ReConfigParameter::Response {
+        response,
+        result,
+        next_tsns,
+    }];
+    tester.inject(|w| w.re_config(&answer));
+}
+
+/// The TSN and SSN of the implementation's next DATA.
+fn next_data(tester: &mut Tester) -> (Tsn, u32) {
+    loop {
+        let packet = tester.next_packet();
+        if crate::tester::kinds(&packet).contains(&0) {
+            return look(&packet, 0, |chunk| match chunk {
+                Chunk::Data(data) => (data.tsn, data.message),
+                other => panic!("{other:?}"),
+            });
+        }
+    }
+}
+
+fn ask_to_start_anew(tester: &mut Tester) {
+    tester.forget();
+    tester.inject(|w| w.re_config(&[ReConfigParameter::SsnTsnReset { request: REQUEST }]));
+}
+
+/// What the implementation answers to a wish that everything start anew.
+fn next_tsns(tester: &mut Tester) -> (u32, Option<(Tsn, Tsn)>) {
+    let packet = tester.next_packet();
+    look(&packet, 130, |chunk| {
+        let Chunk::ReConfig(re_config) = chunk else {
+            panic!()
+        };
+        match re_config.parameters().next() {
+            Some(Ok(ReConfigParameter::Response {
+                response,
+                result,
+                next_tsns,
+            })) if response == REQUEST => (result, next_tsns),
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+#[test]
+fn everything_starts_anew_when_the_peer_asks() {
+    let mut tester = resettable();
+    tester.send_data(0);
+    tester.inject(|w| {
+        w.data(&Data {
+            message: 7,
+            ..data(2)
+        })
+    });
+    tester.send(10);
+    tester.sack(1, 100_000);
+    ask_to_start_anew(&mut tester);
+    let (result, tsns) = next_tsns(&mut tester);
+    assert_eq!(result, ReConfigParameter::PERFORMED);
+    let (sut_next, own_next) = tsns.unwrap();
+    assert_eq!(own_next, TSN.plus(1).plus(1 << 31), "the first one missing");
+    assert!(
+        sut_next.is_before(tester.sut_tsn),
+        "old to whoever has no answer"
+    );
+    let before: Vec<u32> = tester.received.iter().map(|it| it.ppid.0).collect();
+    assert_eq!(before.len(), 2, "what is whole is delivered");
+    assert_eq!(tester.take_events().last(), Some(&Event::AssociationReset));
+    ask_to_start_anew(&mut tester);
+    assert_eq!(next_tsns(&mut tester), (result, tsns), "asked again");
+    tester.inject(|w| {
+        w.data(&Data {
+            tsn: own_next,
+            ..data(0)
+        })
+    });
+    assert_eq!(tester.received.len(), 3);
+    tester.forget();
+    tester.send(10);
+    assert_eq!(next_data(&mut tester), (sut_next, 0));
+    let told = tester.take_events().contains(&Event::AssociationReset);
+    assert!(!told, "told twice");
+}
+
+#[test]
+fn starting_anew_is_put_off_while_data_is_on_its_way_to_the_peer() {
+    let mut tester = resettable();
+    tester.send(10);
+    ask_to_start_anew(&mut tester);
+    tester.expect_silence();
+    ask_to_start_anew(&mut tester);
+    let put_off = (ReConfigParameter::IN_PROGRESS, None);
+    assert_eq!(next_tsns(&mut tester), put_off);
+    tester.sack(1, 100_000);
+    assert_eq!(next_tsns(&mut tester).0, ReConfigParameter::PERFORMED);
+}
+
+#[test]
+fn we_ask_that_everything_start_anew_once_all_is_acknowledged() {
+    let mut tester = resettable();
+    tester.send(10);
+    tester.sut.reset_association(tester.now).unwrap();
+    tester.settle();
+    assert_eq!(tester.next_kinds(), Some(vec![0]));
+    tester.expect_silence();
+    tester.sack(1, 100_000);
+    let (request, wish) = next_request(&mut tester);
+    assert_eq!(wish, "anew");
+    answer(&mut tester, request, ReConfigParameter::IN_PROGRESS, None);
+    tester.pass(Duration::from_secs(3));
+    assert_eq!(next_request(&mut tester), (request, wish), "asked again");
+    tester.take_events();
+    let tsns = Some((Tsn(70_000), Tsn(90_000)));
+    answer(&mut tester, request, ReConfigParameter::PERFORMED, tsns);
+    assert_eq!(tester.take_events(), [Event::AssociationReset]);
+    tester.inject(|w| {
+        w.data(&Data {
+            tsn: Tsn(70_000),
+            ..data(0)
+        })
+    });
+    assert_eq!(tester.received.len(), 1);
+    tester.forget();
+    tester.send(10);
+    assert_eq!(next_data(&mut tester), (Tsn(90_000), 0));
+}
+
+#[test]
+fn a_peer_that_will_not_start_anew_is_left_as_it_is() {
+    let mut tester = resettable();
+    tester.sut.reset_association(tester.now).unwrap();
+    tester.settle();
+    let (request, _) = next_request(&mut tester);
+    answer(&mut tester, request, ReConfigParameter::DENIED, None);
+    assert_eq!(tester.take_events(), [Event::ResetRefused(vec![])]);
+    tester.send(10);
+    assert_eq!(next_data(&mut tester), (tester.sut_tsn, 0));
+}
+
+#[test]
+fn having_started_anew_without_saying_where_is_a_violation() {
+    let mut tester = resettable();
+    tester.sut.reset_association(tester.now).unwrap();
+    tester.settle();
+    let (request, _) = next_request(&mut tester);
+    answer(&mut tester, request, ReConfigParameter::PERFORMED, None);
+    tester.expect(6);
+}
+
+#[test]
+fn more_streams_are_asked_for_and_used_once_granted() {
+    let mut tester = resettable();
+    tester.sut.add_streams(tester.now, 3, 4).unwrap();
+    tester.settle();
+    let (request, wish) = next_request(&mut tester);
+    assert_eq!(wish, "3 outgoing");
+    answer(&mut tester, request, ReConfigParameter::PERFORMED, None);
+    let more = Event::StreamsAdded {
+        outgoing: 13,
+        incoming: 10,
+    };
+    assert_eq!(tester.take_events(), [more]);
+    let (request, wish) = next_request(&mut tester);
+    assert_eq!(wish, "4 incoming");
+    answer(&mut tester, request, ReConfigParameter::DENIED, None);
+    assert_eq!(tester.take_events(), [Event::AddStreamsRefused]);
+    assert_eq!(tester.sut.negotiated().unwrap().outgoing_streams, 13);
+}
+
+#[test]
+fn a_peer_that_wants_us_to_send_on_more_streams_is_asked_for_them() {
+    let mut tester = resettable();
+    let more = [ReConfigParameter::AddIncoming {
+        request: REQUEST,
+        count: 2,
+    }];
+    tester.inject(|w| w.re_config(&more));
+    let (request, wish) = next_request(&mut tester);
+    assert_eq!(wish, "2 outgoing");
+    answer(&mut tester, request, ReConfigParameter::PERFORMED, None);
+    assert_eq!(tester.sut.negotiated().unwrap().outgoing_streams, 12);
 }

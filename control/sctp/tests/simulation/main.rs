@@ -27,7 +27,8 @@ fn invariants_hold_in_the_world_of_every_seed() {
             || totals.delivered > 100 * seeds
                 && totals.expired > seeds
                 && totals.resets > seeds
-                && totals.restarts > seeds / 20,
+                && totals.restarts > seeds / 20
+                && totals.association_resets > seeds / 4,
         "{totals:?}"
     );
 }

@@ -97,6 +97,14 @@ impl Conversation {
         self.settle();
     }
 
+    /// Whether it was taken.
+    pub(crate) fn try_send(&mut self, from: usize, message: Outgoing) -> bool {
+        let now = self.now();
+        let sent = self.ends[from].endpoint.send(now, message);
+        self.settle();
+        sent.is_ok()
+    }
+
     pub(crate) fn reset(&mut self, by: usize, stream: StreamId) {
         let now = self.now();
         let end = &mut self.ends[by];

@@ -24,6 +24,7 @@ pub(crate) const DCSCTP: Sort = Sort {
     name: "dcsctp",
     make,
     abilities: Abilities {
+        association_reset: false,
         stream_reset: false,
         tracking: false,
         small_buffers: false,

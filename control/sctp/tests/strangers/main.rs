@@ -1,7 +1,8 @@
 //! Strangers: other people's associations against ours, in one process and in virtual time.
 //!
-//! The list is fixed: `dcsctp` (Chrome's stack in Rust) and `sctp-proto` (str0m's) here, usrsctp
-//! over UDP in `usrsctp`. One that cannot run fails.
+//! The list is fixed, and `talks` sees that everybody on it meets everybody: ours, `dcsctp`
+//! (Chrome's stack in Rust) and `sctp-proto` (str0m's) here, usrsctp over UDP in `usrsctp`. One that
+//! cannot run fails.
 
 #![expect(
     clippy::unwrap_used,

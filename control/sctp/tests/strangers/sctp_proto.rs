@@ -28,6 +28,7 @@ pub(crate) const SCTP_PROTO: Sort = Sort {
     name: "sctp-proto",
     make,
     abilities: Abilities {
+        association_reset: false,
         partial_reliability: true,
         stream_reset: false,
         restart: false,

@@ -156,6 +156,56 @@ fn partly_reliable(sorts: [Sort; 2]) {
     }
 }
 
+/// A flood that nobody sends twice, through loss and a small buffer, does not jam what is reliable:
+/// skipped messages give their room back.
+fn flooded(sorts: [Sort; 2]) {
+    for weather in weathers() {
+        let config = Config {
+            receive_buffer_bytes: 64_000,
+            ..config()
+        };
+        let mut conversation = Conversation::connected(sorts, weather, &config);
+        for n in 0..2_000_u32 {
+            // What does not fit is not sent: nobody waits for room here.
+            conversation.try_send(
+                0,
+                Outgoing {
+                    is_unordered: n.is_multiple_of(2),
+                    reliability: Reliability::Retransmissions(0),
+                    ..message(1, 0, 2_500)
+                },
+            );
+            if n.is_multiple_of(20) {
+                conversation.run_for(Duration::from_millis(50));
+            }
+        }
+        while !conversation.try_send(0, message(2, 9, 30_000)) {
+            conversation.run_for(Duration::from_millis(50));
+        }
+        conversation.run_until("the reliable one has come", |it| {
+            it.ends[1].messages(2).len() == 1
+        });
+        assert!(conversation.ends[1].messages(1).len() > 100);
+    }
+}
+
+/// Many streams over a short way are done within round trips, not within timeouts.
+fn many_streams(sorts: [Sort; 2]) {
+    let mut conversation = Conversation::connected(sorts, Weather::Clear, &config());
+    let began = conversation.now();
+    for n in 0..160 {
+        conversation.send(0, message(n % 16, 1, 5_000));
+    }
+    conversation.run_until("all have come", |it| {
+        (0..16)
+            .map(|stream| it.ends[1].messages(stream).len())
+            .sum::<usize>()
+            == 160
+    });
+    let took = conversation.now().since(began);
+    assert!(took <= Duration::from_millis(300), "{took:?}");
+}
+
 /// One end resets a stream, the other hears of it and resets its own, as data channels are closed;
 /// then the stream can be used again both ways. sctp-proto answers a reset by itself, and counts its
 /// own as done when both are.
@@ -243,8 +293,15 @@ fn abort(sorts: [Sort; 2]) {
     );
 }
 
+/// Who talks with whom, the caller first: everybody on the list with everybody, each a module with
+/// its talks.
 macro_rules! talks {
-    ($module:ident, $sorts:expr => $($talk:ident)*) => {
+    ($($module:ident, [$caller:ident, $called:ident] => $($talk:ident)*;)*) => {
+        $(talks!(@one $module, [$caller, $called] => $($talk)*);)*
+
+        const PAIRINGS: &[[Sort; 2]] = &[$([$caller, $called]),*];
+    };
+    (@one $module:ident, $sorts:expr => $($talk:ident)*) => {
         mod $module {
             use super::*;
 
@@ -258,22 +315,41 @@ macro_rules! talks {
     };
 }
 
-talks!(dcsctp_calls_us, [DCSCTP, OURS] =>
-    handshake ordered unordered partly_reliable reset_by_client reset_by_server
-    shutdown_by_client shutdown_by_server abort);
-talks!(we_call_dcsctp, [OURS, DCSCTP] =>
-    handshake ordered unordered partly_reliable reset_by_client reset_by_server
-    shutdown_by_client shutdown_by_server abort);
-talks!(sctp_proto_calls_us, [SCTP_PROTO, OURS] =>
-    handshake ordered unordered partly_reliable reset_by_client reset_by_server
-    shutdown_by_client shutdown_by_server abort);
-talks!(we_call_sctp_proto, [OURS, SCTP_PROTO] =>
-    handshake ordered unordered partly_reliable reset_by_client reset_by_server
-    shutdown_by_client shutdown_by_server abort);
-talks!(dcsctp_calls_itself, [DCSCTP, DCSCTP] =>
-    handshake ordered unordered partly_reliable reset_by_client shutdown_by_client);
-talks!(sctp_proto_calls_itself, [SCTP_PROTO, SCTP_PROTO] =>
-    handshake ordered unordered partly_reliable shutdown_by_client);
-// Not shutdown: dcsctp does not answer a SHUTDOWN ACK sent again when it is gone.
-talks!(strangers_call_each_other, [DCSCTP, SCTP_PROTO] =>
-    handshake ordered unordered partly_reliable reset_by_client reset_by_server);
+talks! {
+    we_call_ourselves, [OURS, OURS] =>
+        handshake ordered unordered partly_reliable flooded many_streams reset_by_client
+        reset_by_server shutdown_by_client shutdown_by_server;
+    dcsctp_calls_us, [DCSCTP, OURS] =>
+        handshake ordered unordered partly_reliable flooded many_streams reset_by_client
+        reset_by_server shutdown_by_client shutdown_by_server abort;
+    we_call_dcsctp, [OURS, DCSCTP] =>
+        handshake ordered unordered partly_reliable flooded many_streams reset_by_client
+        reset_by_server shutdown_by_client shutdown_by_server abort;
+    sctp_proto_calls_us, [SCTP_PROTO, OURS] =>
+        handshake ordered unordered partly_reliable flooded many_streams reset_by_client
+        reset_by_server shutdown_by_client shutdown_by_server abort;
+    we_call_sctp_proto, [OURS, SCTP_PROTO] =>
+        handshake ordered unordered partly_reliable flooded many_streams reset_by_client
+        reset_by_server shutdown_by_client shutdown_by_server abort;
+    dcsctp_calls_itself, [DCSCTP, DCSCTP] =>
+        handshake ordered unordered partly_reliable reset_by_client shutdown_by_client;
+    sctp_proto_calls_itself, [SCTP_PROTO, SCTP_PROTO] =>
+        handshake ordered unordered partly_reliable shutdown_by_client;
+    // Not shutdown: dcsctp does not answer a SHUTDOWN ACK sent again when it is gone.
+    dcsctp_calls_sctp_proto, [DCSCTP, SCTP_PROTO] =>
+        handshake ordered unordered partly_reliable reset_by_client reset_by_server;
+    sctp_proto_calls_dcsctp, [SCTP_PROTO, DCSCTP] =>
+        handshake ordered unordered partly_reliable;
+}
+
+#[test]
+fn everybody_on_the_list_meets_everybody() {
+    let list = [OURS, DCSCTP, SCTP_PROTO].map(|sort| sort.name);
+    let met: Vec<_> = PAIRINGS
+        .iter()
+        .map(|pairing| pairing.map(|sort| sort.name))
+        .collect();
+    for pairing in list.iter().flat_map(|one| list.map(|other| [*one, other])) {
+        assert!(met.contains(&pairing), "{pairing:?} never meet");
+    }
+}

@@ -12,6 +12,8 @@ use crate::wire::{PacketWriter, ReConfig, ReConfigParameter};
 pub(super) struct Answer {
     request: u32,
     result: u32,
+    /// After everything started anew: our next TSN and the peer's.
+    next_tsns: Option<(Tsn, Tsn)>,
     /// Whether it goes with the next packet.
     is_due: bool,
 }
@@ -28,8 +30,10 @@ impl Association {
             };
             match parameter {
                 ReConfigParameter::Response {
-                    response, result, ..
-                } => self.handle_answer(now, response, result),
+                    response,
+                    result,
+                    next_tsns,
+                } => self.handle_answer(now, response, result, next_tsns),
                 ReConfigParameter::OutgoingReset { request, .. }
                 | ReConfigParameter::IncomingReset { request, .. }
                 | ReConfigParameter::SsnTsnReset { request }
@@ -49,7 +53,7 @@ impl Association {
                 answer.is_due = !writer.re_config(&[ReConfigParameter::Response {
                     response: answer.request,
                     result: answer.result,
-                    next_tsns: None,
+                    next_tsns: answer.next_tsns,
                 }]);
             }
         }
@@ -74,24 +78,33 @@ impl Association {
         }
         let is_next = number == self.stream_reset.next_peer_request;
         let is_again = number == self.stream_reset.next_peer_request.wrapping_sub(1);
-        let result = if is_next || is_again {
-            self.perform(now, request)
-        } else {
-            ReConfigParameter::BAD_SEQUENCE_NUMBER
-        };
         if is_next {
             self.stream_reset.next_peer_request = number.wrapping_add(1);
         }
-        self.stream_reset
-            .answers
-            .retain(|answer| answer.request != number);
-        self.stream_reset.answers.push_back(Answer {
-            request: number,
+        match request {
+            _ if !is_next && !is_again => {
+                self.answer(number, ReConfigParameter::BAD_SEQUENCE_NUMBER, None);
+            }
+            ReConfigParameter::SsnTsnReset { .. } => self.handle_wish_for_reset(number),
+            _ => {
+                let result = self.perform(now, request);
+                self.answer(number, result, None);
+            }
+        }
+    }
+
+    /// Says a result with the next packet, and keeps it in case it gets lost.
+    pub(super) fn answer(&mut self, request: u32, result: u32, next_tsns: Option<(Tsn, Tsn)>) {
+        let answers = &mut self.stream_reset.answers;
+        answers.retain(|answer| answer.request != request);
+        answers.push_back(Answer {
+            request,
             result,
+            next_tsns,
             is_due: true,
         });
-        if self.stream_reset.answers.len() > ANSWERS_KEPT {
-            self.stream_reset.answers.pop_front();
+        if answers.len() > ANSWERS_KEPT {
+            answers.pop_front();
         }
     }
 

@@ -1,10 +1,12 @@
-//! RE-CONFIG (RFC 6525): streams start anew, or become more.
+//! RE-CONFIG (RFC 6525): streams start anew, or become more, or everything starts anew.
 //!
 //! One request of ours is out at a time. Of the peer's, answered in their order, only the last
-//! answers are kept, so the peer cannot make us keep anything. Nothing is ever deferred: our own
-//! resets wait until all that the streams have sent is acknowledged.
+//! answers are kept, so the peer cannot make us keep anything. Of its requests only the one for
+//! everything is ever deferred; our own resets wait until all that the streams have sent is
+//! acknowledged.
 
 mod answer;
+mod everything;
 mod request;
 
 use alloc::collections::VecDeque;
@@ -22,9 +24,13 @@ use request::{Request, Wish};
 pub(super) struct StreamReset {
     next_request: u32,
     outstanding: Option<Request>,
-    /// Wishes for more streams that wait for their turn.
+    /// Wishes for more streams, or to start everything anew, that wait for their turn.
     wishes: VecDeque<Wish>,
+    /// Whether everything started anew, and the application has not heard of it.
+    is_reset_untold: bool,
     next_peer_request: u32,
+    /// The peer's wish that everything start anew, which waits until we are ready.
+    deferred: Option<u32>,
     /// The last answers, newest last, in case they were lost.
     answers: VecDeque<Answer>,
 }

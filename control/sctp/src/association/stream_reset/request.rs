@@ -4,8 +4,8 @@ use turnpike_types::Timestamp;
 
 use super::super::{Association, State};
 use super::{STREAMS_PER_REQUEST_MAX, Streams};
-use crate::Event;
 use crate::wire::{PacketWriter, ReConfigParameter, StreamList};
+use crate::{Event, Tsn};
 
 /// What we want of the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Wish {
     AddOutgoing(u16),
     /// More streams for the peer to send on.
     AddIncoming(u16),
+    /// Everything starts anew.
+    ResetAssociation,
 }
 
 impl Wish {
@@ -23,6 +25,7 @@ impl Wish {
         match self {
             Self::Reset(streams) => streams.is_empty(),
             Self::AddOutgoing(count) | Self::AddIncoming(count) => *count == 0,
+            Self::ResetAssociation => false,
         }
     }
 }
@@ -31,7 +34,7 @@ impl Wish {
 #[derive(Debug)]
 pub(super) struct Request {
     number: u32,
-    wish: Wish,
+    pub(super) wish: Wish,
     /// Whether it goes with the next packet.
     is_due: bool,
     retransmit_at: Timestamp,
@@ -43,9 +46,10 @@ impl Association {
         if self.stream_reset.outstanding.is_some() || self.state != State::Established {
             return;
         }
+        self.progress_deferred_reset();
         let reset = Wish::Reset(self.sender.queue.take_settled(STREAMS_PER_REQUEST_MAX));
         let wish = if reset.is_empty() {
-            self.stream_reset.wishes.pop_front()
+            self.next_wish()
         } else {
             Some(reset)
         };
@@ -60,6 +64,14 @@ impl Association {
             is_due: true,
             retransmit_at: now + self.path.rto.rto(),
         });
+    }
+
+    fn next_wish(&mut self) -> Option<Wish> {
+        let wishes = &mut self.stream_reset.wishes;
+        if wishes.front() == Some(&Wish::ResetAssociation) && !self.sender.is_done() {
+            return None;
+        }
+        wishes.pop_front()
     }
 
     pub(in super::super) fn reset_at(&self) -> Option<Timestamp> {
@@ -113,25 +125,39 @@ impl Association {
                 request: number,
                 count: *count,
             },
+            Wish::ResetAssociation => ReConfigParameter::SsnTsnReset { request: number },
         };
         request.is_due = !writer.re_config(&[parameter]);
     }
 
     /// Takes the answer to our request.
-    pub(super) fn handle_answer(&mut self, now: Timestamp, response: u32, result: u32) {
-        let Some(request) = &self.stream_reset.outstanding else {
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Timestamp,
+        response: u32,
+        result: u32,
+        next_tsns: Option<(Tsn, Tsn)>,
+    ) {
+        let request = self.stream_reset.outstanding.take_if(|request| {
+            // In progress: it is asked again in time.
+            request.number == response && result != ReConfigParameter::IN_PROGRESS
+        });
+        let is_ours = request.is_some()
+            || (self.stream_reset.outstanding.as_ref()).is_some_and(|it| it.number == response);
+        if is_ours {
+            self.path.rto.forget_back_off();
+            self.heard();
+        }
+        let Some(request) = request else {
             return;
         };
-        // In progress: it is asked again in time.
-        if request.number != response || result == ReConfigParameter::IN_PROGRESS {
-            return;
-        }
         let is_done = matches!(
             result,
             ReConfigParameter::PERFORMED | ReConfigParameter::NOTHING_TO_DO
         );
-        if let Some(request) = self.stream_reset.outstanding.take() {
-            self.path.rto.forget_back_off();
+        if request.wish == Wish::ResetAssociation {
+            self.conclude_reset(result, next_tsns);
+        } else {
             self.conclude(request.wish, is_done);
         }
         self.progress_reset(now);
@@ -139,6 +165,7 @@ impl Association {
 
     fn conclude(&mut self, wish: Wish, is_done: bool) {
         match wish {
+            Wish::ResetAssociation => {}
             Wish::Reset(streams) => {
                 for &stream in &streams {
                     self.sender.queue.finish_reset(stream, is_done);

@@ -1,9 +1,11 @@
 //! Two associations with nothing between them but lists of packets in virtual time.
 
+mod association_reset;
 mod handshake;
 mod loss;
 mod messages;
 mod partial_reliability;
+mod shutdown;
 mod stream_reset;
 
 use alloc::vec;
@@ -15,7 +17,7 @@ use turnpike_sim::SeededEntropy;
 use turnpike_types::Timestamp;
 
 use super::{Association, State};
-use crate::{Config, Event, Incoming, Outgoing, Output, Ppid, StreamId};
+use crate::{Config, Event, Incoming, Outgoing, Output, Ppid, RtoConfig, StreamId};
 
 /// Two ends and what is on its way between them.
 pub(super) struct Pair {

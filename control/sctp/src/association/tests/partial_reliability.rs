@@ -175,3 +175,69 @@ fn a_peer_without_partial_reliability_gets_everything_that_was_sent_once() {
     pair.run(Duration::from_secs(60));
     assert_eq!(pair.receive_all(1).len(), 20);
 }
+
+#[test]
+fn lifetimes_end_on_time_wherever_the_message_is() {
+    // Nothing leaves before the handshake is over, nor beyond the first window of ten packets.
+    for is_connected in [false, true] {
+        let mut pair = Pair::new(&Config::default());
+        if is_connected {
+            pair.connect();
+            pair.one_way = Duration::from_secs(100);
+            pair.ends[0].send(pair.now, message(0, 200_000, 1)).unwrap();
+        } else {
+            pair.lose = |_, _, _| true;
+            pair.ends[0].connect(pair.now);
+        }
+        let start = pair.now;
+        let queued = pair.ends[0].buffered_amount(StreamId(0));
+        for ms in [50, 20, 70, 30] {
+            let outgoing = Outgoing {
+                reliability: Reliability::Lifetime(Duration::from_millis(ms)),
+                id: Some(MessageId(ms)),
+                ..message(0, 100, 0)
+            };
+            pair.ends[0].send(pair.now, outgoing).unwrap();
+        }
+        for ms in [20, 30, 50, 70] {
+            let just_before = Duration::from_millis(ms) - Duration::from_nanos(1);
+            pair.run((start + just_before).since(pair.now));
+            assert!(pair.events[0].is_empty(), "{:?}", pair.events[0]);
+            pair.run(Duration::from_nanos(1));
+            let expired = Event::MessageExpired {
+                id: MessageId(ms),
+                was_sent: false,
+            };
+            let told = core::mem::take(&mut pair.events[0]);
+            assert_eq!(told.first(), Some(&expired));
+            assert!(told.len() == 1 || ms == 70, "{told:?}");
+        }
+        assert!(pair.ends[0].buffered_amount(StreamId(0)) <= queued);
+    }
+}
+
+#[test]
+fn a_lifetime_that_ends_amid_a_message_stops_it() {
+    let mut pair = Pair::connected(&Config::default());
+    let outgoing = Outgoing {
+        reliability: Reliability::Lifetime(Duration::from_millis(45)),
+        id: Some(MessageId(1)),
+        ..message(1, 250_000, 0)
+    };
+    let start = pair.now;
+    pair.ends[0].send(pair.now, outgoing).unwrap();
+    pair.run(Duration::from_millis(45));
+    assert_eq!(pair.now, start + Duration::from_millis(45));
+    let expired = Event::MessageExpired {
+        id: MessageId(1),
+        was_sent: true,
+    };
+    assert!(pair.events[0].contains(&expired), "{:?}", pair.events[0]);
+    assert_eq!(pair.ends[0].buffered_amount(StreamId(1)), 0);
+    let sent = pair.sent[0];
+    pair.run(Duration::from_secs(5));
+    assert!(pair.sent[0] - sent < 10, "only the rest is skipped");
+    assert!(pair.receive_all(1).is_empty());
+    let left = pair.ends.each_ref().map(Association::memory_bytes);
+    assert!(left[0] < 100_000 && left[1] == 0, "{left:?}");
+}

@@ -63,6 +63,8 @@ struct Arriving {
     last_ordered: Option<Number>,
     parts: Vec<u8>,
     is_amid: bool,
+    /// Up to which size the message at hand should stay whole.
+    part_max: usize,
 }
 
 impl Direction {
@@ -147,13 +149,17 @@ impl Direction {
         if incoming.payload.is_empty() {
             return self.given_up(stream);
         }
+        if incoming.is_begin {
+            arriving.part_max = part_max;
+        }
         arriving.parts.extend_from_slice(&incoming.payload);
         arriving.is_amid = !incoming.is_end;
         ensure!(
-            incoming.is_begin || arriving.parts.len() > part_max,
+            incoming.is_begin || arriving.parts.len() > arriving.part_max,
             PayloadIntact,
-            "{stream:?}: cut into parts at {} bytes, {part_max} should stay whole",
-            arriving.parts.len()
+            "{stream:?}: cut into parts at {} bytes, {} should stay whole",
+            arriving.parts.len(),
+            arriving.part_max
         );
         if !incoming.is_end {
             return Ok(());

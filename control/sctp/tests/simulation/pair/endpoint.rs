@@ -25,6 +25,11 @@ pub(crate) trait Endpoint {
 
     fn reset_streams(&mut self, now: Timestamp, streams: &[StreamId]) -> Result<(), ResetError>;
 
+    /// Starts everything anew; asked only of ends that can.
+    fn reset_association(&mut self, _: Timestamp) -> Result<(), ResetError> {
+        Err(ResetError::Unsupported)
+    }
+
     fn shutdown(&mut self, now: Timestamp);
 
     fn abort(&mut self, now: Timestamp);
@@ -59,6 +64,8 @@ pub(crate) struct Abilities {
     pub(crate) partial_reliability: bool,
     /// Resets its outgoing streams, and says when the other end did.
     pub(crate) stream_reset: bool,
+    /// Starts everything anew, asked by either end.
+    pub(crate) association_reset: bool,
     /// Notices that the other end began anew.
     pub(crate) restart: bool,
     /// Tells the life of each message in events.
@@ -73,6 +80,7 @@ impl Abilities {
     pub(crate) const ALL: Self = Self {
         partial_reliability: true,
         stream_reset: true,
+        association_reset: true,
         restart: true,
         tracking: true,
         small_buffers: true,
@@ -84,6 +92,7 @@ impl Abilities {
         Self {
             partial_reliability: self.partial_reliability && other.partial_reliability,
             stream_reset: self.stream_reset && other.stream_reset,
+            association_reset: self.association_reset && other.association_reset,
             restart: self.restart && other.restart,
             tracking: self.tracking && other.tracking,
             small_buffers: self.small_buffers && other.small_buffers,

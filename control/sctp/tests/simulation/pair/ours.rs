@@ -65,6 +65,10 @@ impl Endpoint for Own {
         self.association.reset_streams(now, streams)
     }
 
+    fn reset_association(&mut self, now: Timestamp) -> Result<(), ResetError> {
+        self.association.reset_association(now)
+    }
+
     fn shutdown(&mut self, now: Timestamp) {
         self.association.shutdown(now);
     }

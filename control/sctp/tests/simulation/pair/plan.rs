@@ -46,6 +46,8 @@ pub(crate) struct SidePlan {
     pub(crate) laziness: Chance,
     /// How often an action is a reset.
     pub(crate) resets: Chance,
+    /// How often an action is a reset of everything.
+    pub(crate) association_resets: Chance,
 }
 
 /// How it ends.
@@ -88,6 +90,11 @@ impl Plan {
             plan.soothe();
         } else {
             plan.spoil(dice);
+        }
+        if abilities.association_reset && dice.below(4) == 0 {
+            for side in &mut plan.sides {
+                side.association_resets = Chance::per_million(dice.below(10_000));
+            }
         }
         plan
     }
@@ -215,6 +222,7 @@ fn draw_side(dice: &mut SeededEntropy, common: &Common, abilities: Abilities) ->
         } else {
             Chance::NEVER
         },
+        association_resets: Chance::NEVER,
         config,
     }
 }

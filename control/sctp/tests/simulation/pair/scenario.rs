@@ -49,6 +49,7 @@ pub(crate) struct Summary {
     pub(crate) expired: u64,
     pub(crate) resets: u64,
     pub(crate) restarts: u64,
+    pub(crate) association_resets: u64,
 }
 
 impl Scenario {
@@ -93,6 +94,7 @@ impl Scenario {
             expired: self.directions.iter().map(|it| it.expired).sum(),
             resets: self.sides.iter().map(|it| it.resets).sum(),
             restarts: u64::from(self.restarted),
+            association_resets: self.sides.iter().map(|it| it.association_resets).sum(),
         })
     }
 
@@ -307,6 +309,11 @@ impl Scenario {
                 self.directions[side].reset_by_sender(streams);
             }
             Event::ResetRefused(streams) => it.reset_over(streams)?,
+            Event::AssociationReset => {
+                let streams = it.association_reset_over()?;
+                self.directions[side].reset_by_sender(&streams);
+                self.directions[1 - side].reset_heard(&streams)?;
+            }
             Event::IncomingStreamsReset(streams) => {
                 self.directions[1 - side].reset_heard(streams)?;
             }
@@ -315,11 +322,14 @@ impl Scenario {
         Ok(())
     }
 
-    /// Up to which size a message stays whole, where the buffer has room for one of each stream.
+    /// Up to which size a message stays whole, where the buffer has room for one of each stream and is
+    /// not filled by what waits behind a loss.
     fn part_max(&self, side: usize) -> usize {
         let config = &self.plan.sides[side].config;
         let needed = config.partial_delivery_bytes * usize::from(config.streams_max + 1) * 4;
-        if needed <= config.receive_buffer_bytes as usize {
+        let room = config.receive_buffer_bytes as usize;
+        let held = self.sides[side].endpoint.memory_bytes().unwrap_or(room);
+        if needed <= room && held <= room / 2 {
             config.partial_delivery_bytes
         } else {
             0

@@ -98,6 +98,7 @@ pub(crate) struct Totals {
     pub(crate) expired: u64,
     pub(crate) resets: u64,
     pub(crate) restarts: u64,
+    pub(crate) association_resets: u64,
 }
 
 impl Totals {
@@ -110,5 +111,6 @@ impl Totals {
         self.expired += summary.expired;
         self.resets += summary.resets;
         self.restarts += summary.restarts;
+        self.association_resets += summary.association_resets;
     }
 }

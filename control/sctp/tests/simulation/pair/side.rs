@@ -29,6 +29,11 @@ pub(crate) struct Side {
     pub(crate) lazy_until: Timestamp,
     resetting: BTreeSet<StreamId>,
     pub(crate) resets: u64,
+    /// Whether it waits for everything to begin anew.
+    is_association_resetting: bool,
+    /// Whether either end may make everything begin anew.
+    has_association_resets: bool,
+    pub(crate) association_resets: u64,
 }
 
 impl Side {
@@ -49,6 +54,12 @@ impl Side {
             lazy_until: Timestamp::ZERO,
             resetting: BTreeSet::new(),
             resets: 0,
+            is_association_resetting: false,
+            has_association_resets: plan
+                .sides
+                .iter()
+                .any(|it| it.association_resets > Chance::NEVER),
+            association_resets: 0,
             plan: own,
             sort,
             dice,
@@ -60,13 +71,14 @@ impl Side {
         self.endpoint = (self.sort.make)(&self.plan.config, &mut self.dice, now);
         self.is_connected = false;
         self.connects_at = None;
-        self.resetting.clear();
+        self.forget_streams();
         self.endpoint.connect(now);
     }
 
     /// The other end is another one.
     pub(crate) fn forget_streams(&mut self) {
         self.resetting.clear();
+        self.is_association_resetting = false;
     }
 
     /// Does what the seed says: mostly sends some messages.
@@ -83,6 +95,13 @@ impl Side {
         if self.is_connected && self.plan.resets.happens(&mut self.dice) {
             return self.reset(now);
         }
+        if self.is_connected
+            && self.has_association_resets
+            && self.plan.association_resets.happens(&mut self.dice)
+        {
+            self.is_association_resetting |= self.endpoint.reset_association(now).is_ok();
+            return Ok(());
+        }
         for _ in 0..self.dice.within(1..9) {
             if !self.send_one(now, direction)? {
                 break;
@@ -91,8 +110,28 @@ impl Side {
         Ok(())
     }
 
-    /// Our streams were reset, or will not be.
+    /// Everything begins anew: says the streams that there are.
+    pub(crate) fn association_reset_over(&mut self) -> Checked<Vec<StreamId>> {
+        ensure!(
+            self.has_association_resets,
+            ResetInPlace,
+            "everything begins anew, and nobody asked"
+        );
+        self.is_association_resetting = false;
+        self.association_resets += 1;
+        Ok((0..self.plan.config.streams_max).map(StreamId).collect())
+    }
+
+    /// Our streams were reset, or will not be; none named are all, which the other end would not.
     pub(crate) fn reset_over(&mut self, streams: &[StreamId]) -> Checked {
+        if streams.is_empty() {
+            ensure!(
+                self.is_association_resetting,
+                ResetInPlace,
+                "everything does not begin anew, and nobody asked"
+            );
+            self.is_association_resetting = false;
+        }
         for stream in streams {
             let was_asked = self.resetting.remove(stream);
             ensure!(
@@ -106,7 +145,7 @@ impl Side {
     }
 
     pub(crate) fn is_resetting(&self) -> bool {
-        !self.resetting.is_empty()
+        !self.resetting.is_empty() || self.is_association_resetting
     }
 
     fn reset(&mut self, now: Timestamp) -> Checked {
@@ -127,7 +166,7 @@ impl Side {
     fn send_one(&mut self, now: Timestamp, direction: &mut Direction) -> Checked<bool> {
         let message = self.draw_message(direction);
         let stream = message.stream;
-        let is_resetting = self.resetting.contains(&stream);
+        let is_resetting = self.resetting.contains(&stream) || self.has_association_resets;
         match self.endpoint.send(now, message.clone()) {
             Ok(()) => direction.sent(now, &message),
             Err(SendError::StreamResetting) if is_resetting => {}

@@ -72,7 +72,6 @@ fn is_shut_down(driver: &Driver) -> bool {
 /// `tsctp` sends so many messages to us; how many arrived, each as it was sent.
 fn tsctp_sends(options: &[&str], count: usize, len: usize, loss: Chance) -> usize {
     let mut driver = driver(None);
-    driver.loss = loss;
     let (local, ours) = (free_port().to_string(), driver.port().unwrap().to_string());
     let (count, length) = (count.to_string(), len.to_string());
     let mut arguments = vec!["-L", "127.0.0.1", "-E", &local, "-U", &ours, "-D"];
@@ -80,6 +79,10 @@ fn tsctp_sends(options: &[&str], count: usize, len: usize, loss: Chance) -> usiz
     arguments.extend(options);
     arguments.push("127.0.0.1");
     let mut sender = Process::start(&tsctp(), &arguments);
+    // Its timers are long: what it loses of the handshake may cost it a minute (see peer.c).
+    let is_connected = driver.run_until(LIMIT, |it| it.events.contains(&Event::Connected));
+    assert!(is_connected.unwrap(), "{}", sender.output());
+    driver.loss = loss;
     let is_over = driver
         .run_until(LIMIT, |it| close_reason(it).is_some() || sender.has_ended())
         .unwrap();
@@ -234,8 +237,9 @@ fn usrsctp_calls(retransmissions: i32, is_unordered: bool, loss: Chance) {
         it.events.extend(events);
         close_reason(it).is_some() || caller.has_ended()
     });
+    let events = &driver.events;
+    assert!(is_over.unwrap(), "{events:?}; {}", caller.output());
     let output = caller.finish();
-    assert!(is_over.unwrap(), "{:?}; {output}", driver.events);
     assert!(is_shut_down(&driver), "{:?}; {output}", driver.events);
     assert!(
         output.contains("came again 5") && output.contains("done"),
@@ -366,4 +370,81 @@ fn usrsctp_is_called_by_us_through_loss() {
         true,
         Chance::percent(5),
     );
+}
+
+/// Runs until usrsctp, or we, have heard it.
+fn wait(
+    driver: &mut Driver,
+    peer: &Process,
+    what: &str,
+    mut has_come: impl FnMut(&mut Driver) -> bool,
+) {
+    let is_here = driver.run_until(LIMIT, &mut has_come).unwrap();
+    assert!(is_here, "no {what}: {:?}; {}", driver.events, peer.output());
+}
+
+/// Sends a message on a stream and waits for its echo.
+fn ping(driver: &mut Driver, peer: &Process, stream: u16, text: &'static str) {
+    let now = driver.now();
+    let message = Outgoing::new(StreamId(stream), turnpike_sctp::Ppid(53), text.into());
+    driver.association.send(now, message).unwrap();
+    let before = driver.received.len();
+    wait(driver, peer, text, |it| it.received.len() > before);
+    let echo = &driver.received[before];
+    assert_eq!(
+        (echo.stream, &echo.payload[..]),
+        (StreamId(stream), text.as_bytes())
+    );
+}
+
+fn count(driver: &Driver, event: &Event) -> usize {
+    driver.events.iter().filter(|it| *it == event).count()
+}
+
+#[test]
+fn usrsctp_and_we_reset_the_association_and_add_streams() {
+    if is_left_out() {
+        return;
+    }
+    let local = free_port();
+    let program = peer();
+    let mut peer = Process::start(&program, &["anew", &local.to_string()]);
+    peer.wait_for("listening");
+    let mut driver = connected(local);
+    ping(&mut driver, &peer, 1, "before");
+    let now = driver.now();
+    driver.association.reset_association(now).unwrap();
+    wait(&mut driver, &peer, "our reset", |it| {
+        count(it, &Event::AssociationReset) == 1
+    });
+    ping(&mut driver, &peer, 1, "after ours");
+    ping(&mut driver, &peer, 1, "anew");
+    wait(&mut driver, &peer, "its reset", |it| {
+        count(it, &Event::AssociationReset) == 2
+    });
+    ping(&mut driver, &peer, 1, "after both");
+
+    let now = driver.now();
+    driver.association.add_streams(now, 4, 5).unwrap();
+    let added = Event::StreamsAdded {
+        outgoing: 20,
+        incoming: 21,
+    };
+    wait(&mut driver, &peer, "our streams", |it| {
+        count(it, &added) == 1
+    });
+    ping(&mut driver, &peer, 19, "on a new one");
+    ping(&mut driver, &peer, 1, "more");
+    let more = Event::StreamsAdded {
+        outgoing: 22,
+        incoming: 24,
+    };
+    wait(&mut driver, &peer, "its streams", |it| {
+        count(it, &more) == 1
+    });
+    ping(&mut driver, &peer, 21, "on another");
+    let now = driver.now();
+    driver.association.shutdown(now);
+    wait(&mut driver, &peer, "end", |it| close_reason(it).is_some());
+    assert_eq!(close_reason(&driver), Some(CloseReason::Shutdown));
 }

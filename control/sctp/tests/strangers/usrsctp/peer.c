@@ -4,7 +4,9 @@
  *
  *   peer echo LOCAL_UDP
  *   peer talk LOCAL_UDP REMOTE_UDP COUNT LENGTH RETRANSMISSIONS UNORDERED
+ *   peer anew LOCAL_UDP
  *
+ * `anew` echoes; at the message "more" it adds streams, at "anew" it resets the whole association.
  * Every fifth message of `talk` is reliable, the others as RETRANSMISSIONS says (-1: reliable too).
  * The first four bytes of a message are its number. It prints a line for each thing that happened.
  */
@@ -26,7 +28,8 @@ static uint8_t buffer[1 << 18];
 
 static void die(const char *what)
 {
-	perror(what);
+	printf("%s: %s\n", what, strerror(errno));
+	fflush(stdout);
 	exit(1);
 }
 
@@ -38,10 +41,11 @@ static void must(int result, const char *what)
 
 static struct socket *make_socket(void)
 {
-	static const uint16_t wanted[] = {SCTP_ASSOC_CHANGE, SCTP_STREAM_RESET_EVENT, SCTP_SHUTDOWN_EVENT};
+	static const uint16_t wanted[] = {SCTP_ASSOC_CHANGE, SCTP_STREAM_RESET_EVENT, SCTP_SHUTDOWN_EVENT,
+	                                  SCTP_ASSOC_RESET_EVENT, SCTP_STREAM_CHANGE_EVENT};
 	const int on = 1;
 	struct sctp_assoc_value reset = {.assoc_id = SCTP_ALL_ASSOC, .assoc_value = 7};
-	struct sctp_initmsg init = {.sinit_num_ostreams = 16, .sinit_max_instreams = 16};
+	struct sctp_initmsg init = {.sinit_num_ostreams = 16, .sinit_max_instreams = 64};
 	struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct socket *sock = usrsctp_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP, NULL, NULL, 0, NULL);
 
@@ -123,6 +127,17 @@ static enum what next(struct socket *sock, size_t *len, struct sctp_rcvinfo *inf
 			fflush(stdout);
 			return reset & SCTP_STREAM_RESET_INCOMING_SSN ? INCOMING_RESET : OUTGOING_RESET;
 		}
+		if (note->sn_header.sn_type == SCTP_ASSOC_RESET_EVENT) {
+			printf("anew %u\n", note->sn_assocreset_event.assocreset_flags);
+			fflush(stdout);
+			return OTHER;
+		}
+		if (note->sn_header.sn_type == SCTP_STREAM_CHANGE_EVENT) {
+			printf("streams %u in, %u out\n", note->sn_strchange_event.strchange_instrms,
+			       note->sn_strchange_event.strchange_outstrms);
+			fflush(stdout);
+			return OTHER;
+		}
 		if (note->sn_header.sn_type == SCTP_ASSOC_CHANGE) {
 			uint16_t state = note->sn_assoc_change.sac_state;
 			printf("association %u\n", state);
@@ -134,7 +149,30 @@ static enum what next(struct socket *sock, size_t *len, struct sctp_rcvinfo *inf
 	}
 }
 
-static int echo(void)
+static int is_word(const char *word, size_t len)
+{
+	return len == strlen(word) && memcmp(buffer, word, len) == 0;
+}
+
+/* Does what a message asks for, if it is an order. */
+static void obey(struct socket *sock, size_t len)
+{
+	if (is_word("more", len)) {
+		struct sctp_add_streams add = {.sas_instrms = 2, .sas_outstrms = 3};
+		must(usrsctp_setsockopt(sock, IPPROTO_SCTP, SCTP_ADD_STREAMS, &add, sizeof(add)), "add streams");
+	}
+	if (is_word("anew", len)) {
+		sctp_assoc_t all = SCTP_FUTURE_ASSOC;
+		/* It does not while anything is not acknowledged. */
+		while (usrsctp_setsockopt(sock, IPPROTO_SCTP, SCTP_RESET_ASSOC, &all, sizeof(all)) < 0) {
+			if (errno != EBUSY)
+				die("reset");
+			usleep(1000);
+		}
+	}
+}
+
+static int echo(int obeys)
 {
 	struct socket *listener = make_socket(), *sock;
 	struct sctp_rcvinfo info;
@@ -152,6 +190,8 @@ static int echo(void)
 		case MESSAGE:
 			send_message(sock, buffer, len, info.rcv_sid, info.rcv_flags & SCTP_UNORDERED, -1);
 			echoed++;
+			if (obeys)
+				obey(sock, len);
 			break;
 		case INCOMING_RESET:
 			reset_stream(sock, STREAM);
@@ -258,8 +298,16 @@ int main(int argc, char **argv)
 	usrsctp_init((uint16_t)atoi(argv[2]), NULL, NULL);
 	usrsctp_sysctl_set_sctp_blackhole(2);
 	usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
+	/*
+	 * By default a lost INIT costs 3 s, and where the handshake gave no measurement every loss after it
+	 * doubles that, up to a minute: longer than a test waits.
+	 */
+	usrsctp_sysctl_set_sctp_rto_initial_default(300);
+	usrsctp_sysctl_set_sctp_rto_min_default(100);
+	usrsctp_sysctl_set_sctp_rto_max_default(1000);
+	usrsctp_sysctl_set_sctp_init_rto_max_default(1000);
 	if (argc == 3)
-		status = echo();
+		status = echo(strcmp(argv[1], "anew") == 0);
 	else
 		status = talk((uint16_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), (size_t)atoi(argv[5]),
 		              atoi(argv[6]), atoi(argv[7]));

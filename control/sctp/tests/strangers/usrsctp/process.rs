@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) struct Process {
     child: Child,
@@ -40,11 +40,22 @@ impl Process {
 
     /// Waits for a line.
     pub(super) fn wait_for(&mut self, text: &str) {
+        self.wait_until(Duration::from_secs(20), |line| line == text);
+    }
+
+    /// Waits for a line that satisfies.
+    pub(super) fn wait_until(
+        &mut self,
+        limit: Duration,
+        satisfies: impl Fn(&str) -> bool,
+    ) -> String {
+        let until = Instant::now() + limit;
         loop {
-            match self.lines.recv_timeout(Duration::from_secs(20)) {
-                Ok(line) if line == text => return,
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if satisfies(&line) => return line,
                 Ok(_) => {}
-                Err(_) => panic!("{text:?} never came: {}", self.output()),
+                Err(_) => panic!("what was awaited never came: {}", self.output()),
             }
         }
     }
