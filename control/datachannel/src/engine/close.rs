@@ -16,6 +16,7 @@ impl DataChannels {
     pub fn close(&mut self, now: Timestamp, channel: ChannelId) {
         self.advance(now);
         if self.table.entry(channel).is_some() {
+            self.forget_received(channel);
             self.begin_close(channel, Closing::LOCAL);
         }
     }
@@ -23,7 +24,13 @@ impl DataChannels {
     /// Closes a channel and drops what is queued on it.
     pub fn discard(&mut self, now: Timestamp, channel: ChannelId) {
         self.advance(now);
+        self.forget_received(channel);
         self.drop_channel(channel);
+    }
+
+    /// Drops the next message where it came on this channel.
+    fn forget_received(&mut self, channel: ChannelId) {
+        self.inbox.take_if(|message| message.channel == channel);
     }
 
     /// The peer broke a rule on this id: whatever is there is closed.

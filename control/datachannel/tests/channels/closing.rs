@@ -204,3 +204,17 @@ fn reset_of_a_bare_end_closes_the_channel() {
     // The bare end never used its stream before: even so it is a close.
     assert_eq!(net.a_events, [Event::Closing(id), Event::Closed(id)]);
 }
+
+#[test]
+fn nothing_is_received_on_a_channel_that_we_have_closed() {
+    let mut net = pair();
+    let id = net.open(Channel::named(""));
+    net.is_idle = true;
+    net.a.send(net.now, id, "too late").unwrap();
+    net.run();
+    net.b.close(net.now, id);
+    net.is_idle = false;
+    net.run();
+    assert!(net.b_messages.is_empty());
+    assert_eq!(net.b.channel_count(), 0);
+}
