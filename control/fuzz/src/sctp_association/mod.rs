@@ -255,7 +255,12 @@ impl World {
         for end in &mut self.ends {
             end.is_reading = true;
         }
-        for _ in 0..ROUNDS_MAX {
+        let rounds = if self.is_disturbed {
+            DISTURBED_ROUNDS_MAX
+        } else {
+            ROUNDS_MAX
+        };
+        for _ in 0..rounds {
             self.settle();
             self.exchange(200);
             if self.is_at_rest() {
@@ -313,6 +318,7 @@ fn config(choices: &mut Choices<'_>) -> Config {
 const STEPS_MAX: usize = 200;
 const WAY_MAX: usize = 512;
 const HISTORY_MAX: usize = 64;
-/// Deadlines that a good way may take until all has arrived: where the pace is slow, every packet has
-/// its own.
-const ROUNDS_MAX: usize = 5_000;
+/// Timers that a good way may take until all has arrived: a slow one is paced packet by packet.
+const ROUNDS_MAX: usize = 20_000;
+/// Where nothing is promised, only the end of memory and packets is looked for.
+const DISTURBED_ROUNDS_MAX: usize = 400;
