@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,9 @@ pub(super) enum Fault {
     /// Every packet waits so long.
     Delay(Duration),
 }
+
+/// The clients by their places.
+type Names = Arc<Mutex<HashMap<usize, SocketAddr>>>;
 
 /// The running proxy; it ends with its guard.
 pub(super) struct Crooked {
@@ -63,7 +66,7 @@ impl Crooked {
             back.connect(relay).unwrap();
         }
         let (done, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (names, known) = std::sync::mpsc::channel::<(usize, SocketAddr)>();
+        let clients = Names::default();
         let mut threads = Vec::new();
         let forward = Forward {
             front: Arc::clone(&front),
@@ -73,16 +76,8 @@ impl Crooked {
             held: None,
             done: Arc::clone(&done),
         };
-        let ends = Arc::clone(&over);
+        let (ends, names) = (Arc::clone(&over), Arc::clone(&clients));
         threads.push(thread::spawn(move || forward.run(&ends, &names)));
-        let clients = Arc::new(std::sync::Mutex::new(HashMap::new()));
-        let names = Arc::clone(&clients);
-        // Ends when the forwarder, which holds the other end, does.
-        threads.push(thread::spawn(move || {
-            for (place, client) in known {
-                names.lock().unwrap().insert(place, client);
-            }
-        }));
         for (place, back) in backs.into_iter().enumerate() {
             let (front, over, clients) =
                 (Arc::clone(&front), Arc::clone(&over), Arc::clone(&clients));
@@ -133,7 +128,7 @@ struct Forward {
 }
 
 impl Forward {
-    fn run(mut self, over: &AtomicBool, names: &std::sync::mpsc::Sender<(usize, SocketAddr)>) {
+    fn run(mut self, over: &AtomicBool, names: &Names) {
         let mut places: HashMap<SocketAddr, usize> = HashMap::new();
         let mut buf = [0; 2_048];
         while !over.load(Ordering::Relaxed) {
@@ -142,7 +137,8 @@ impl Forward {
             };
             let next = places.len();
             let place = *places.entry(client).or_insert_with(|| {
-                names.send((next, client)).unwrap();
+                // Before its first packet goes on: the relay may answer at once.
+                names.lock().unwrap().insert(next, client);
                 next
             });
             let packet = &mut buf[..len];
