@@ -21,15 +21,34 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Whether the row reaches it; `None` when what it compares is missing.
+    /// Judges a row by this alone. A figure that is "at least" may be higher, and decides nothing where
+    /// that would turn the answer.
     #[must_use]
-    pub fn is_reached(&self, row: &Row) -> Option<bool> {
-        let own = row.own()?.estimate.value;
-        match self {
-            Self::AtMostTimes(factor) => Some(own <= factor * row.best_rival()?.1.estimate.value),
-            Self::AtLeastTimes(factor) => Some(own >= factor * row.best_rival()?.1.estimate.value),
-            Self::AtMost(bound) => Some(own <= *bound),
-            Self::AtLeast(bound) => Some(own >= *bound),
+    pub fn verdict(&self, row: &Row) -> Verdict {
+        let Some(own) = row.own() else {
+            return Verdict::Skipped("not measured".to_owned());
+        };
+        let (bound, may_be_higher) = match self {
+            Self::AtMost(bound) | Self::AtLeast(bound) => (*bound, false),
+            Self::AtMostTimes(factor) | Self::AtLeastTimes(factor) => match row.best_rival() {
+                Some((_, best)) => (factor * best.estimate.value, row.best_may_be_higher()),
+                None => return Verdict::Skipped("no rival to compare with".to_owned()),
+            },
+        };
+        let wants_less = matches!(self, Self::AtMost(_) | Self::AtMostTimes(_));
+        let own_value = own.estimate.value;
+        let is_reached = match wants_less {
+            true => own_value <= bound,
+            false => own_value >= bound,
+        };
+        let is_open = match is_reached == wants_less {
+            true => own.at_least,
+            false => may_be_higher,
+        };
+        match (is_open, is_reached) {
+            (true, _) => Verdict::Undecided,
+            (false, true) => Verdict::Reached,
+            (false, false) => Verdict::Short,
         }
     }
 
@@ -53,6 +72,8 @@ pub enum Verdict {
     Reached,
     /// A mark is not.
     Short,
+    /// A mark might be or not: a figure that it compares is only known to be "at least" so much.
+    Undecided,
     /// The row has no mark.
     NoMark,
     /// There is nothing to judge, and why.
@@ -64,6 +85,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Reached => write!(out, "reached"),
             Self::Short => write!(out, "short"),
+            Self::Undecided => write!(out, "undecided"),
             Self::NoMark => write!(out, "no mark"),
             Self::Skipped(why) => write!(out, "skipped: {why}"),
         }
@@ -84,18 +106,16 @@ impl Row {
         if self.marks.is_empty() {
             return Verdict::NoMark;
         }
-        let judged: Vec<Option<bool>> = self
-            .marks
-            .iter()
-            .map(|mark| mark.is_reached(self))
-            .collect();
-        if judged.contains(&Some(false)) {
-            Verdict::Short
-        } else if judged.contains(&None) {
-            Verdict::Skipped("no rival to compare with".to_owned())
-        } else {
-            Verdict::Reached
+        let mut row_verdict = Verdict::Reached;
+        for mark in &self.marks {
+            match (mark.verdict(self), &row_verdict) {
+                (Verdict::Short, _) => return Verdict::Short,
+                (Verdict::Undecided, _) => row_verdict = Verdict::Undecided,
+                (verdict, Verdict::Reached) => row_verdict = verdict,
+                _ => {}
+            }
         }
+        row_verdict
     }
 }
 
@@ -132,6 +152,47 @@ mod tests {
         assert_eq!(row.verdict(), Verdict::Short);
         row.marks = vec![Mark::AtMostTimes(0.5), Mark::AtMost(1_000.0)];
         assert_eq!(row.verdict(), Verdict::Reached);
+    }
+
+    #[test]
+    fn a_figure_that_may_be_higher_decides_only_what_that_would_not_turn() {
+        let judge = |mark: Mark, own_is_open: bool, rival_is_open: bool| {
+            let mut row = cpu_row();
+            row.marks = vec![mark];
+            // The third is the best rival.
+            for (place, is_open) in [(0, own_is_open), (2, rival_is_open)] {
+                row.measured[place].figure.as_mut().unwrap().at_least = is_open;
+            }
+            row.verdict()
+        };
+        // 1,000 against 4,000 and 2,500: the mark, and the verdict when our figure may be higher, when
+        // a rival's may be.
+        let cases = [
+            (Mark::AtMostTimes(0.4), Verdict::Undecided, Verdict::Reached),
+            (Mark::AtMostTimes(0.3), Verdict::Short, Verdict::Undecided),
+            (
+                Mark::AtLeastTimes(0.4),
+                Verdict::Reached,
+                Verdict::Undecided,
+            ),
+            (Mark::AtLeastTimes(0.5), Verdict::Undecided, Verdict::Short),
+            (Mark::AtMost(1_000.0), Verdict::Undecided, Verdict::Reached),
+            (Mark::AtLeast(1_001.0), Verdict::Undecided, Verdict::Short),
+        ];
+        for (mark, own_is_open, rival_is_open) in cases {
+            assert_eq!(judge(mark, true, false), own_is_open, "{mark:?}");
+            assert_eq!(judge(mark, false, true), rival_is_open, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_missed_weighs_more_than_one_that_is_open() {
+        let mut row = cpu_row();
+        row.measured[0].figure.as_mut().unwrap().at_least = true;
+        row.marks = vec![Mark::AtMostTimes(0.5), Mark::AtMost(900.0)];
+        assert_eq!(row.verdict(), Verdict::Short);
+        row.marks = vec![Mark::AtMostTimes(0.5), Mark::AtLeast(900.0)];
+        assert_eq!(row.verdict(), Verdict::Undecided);
     }
 
     #[test]

@@ -132,6 +132,17 @@ impl Row {
             })
     }
 
+    /// Whether the best rival's figure may be higher than is known. Where higher is better, any rival
+    /// whose figure is "at least" may be the best.
+    #[must_use]
+    pub fn best_may_be_higher(&self) -> bool {
+        let mut rivals = self.measured.iter().skip(1);
+        match self.better {
+            Better::Lower => self.best_rival().is_some_and(|(_, best)| best.at_least),
+            Better::Higher => rivals.any(|rival| matches!(&rival.figure, Ok(it) if it.at_least)),
+        }
+    }
+
     /// The first program's figure over the best rival's, with the widest interval the two allow.
     #[must_use]
     pub fn ratio(&self) -> Option<Estimate> {

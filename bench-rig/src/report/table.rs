@@ -138,11 +138,12 @@ fn sum(report: &Report) -> String {
         "INCOMPLETE: stopped before its end"
     };
     format!(
-        "{} plan, {:.0} s, {ended}; marks: {} reached, {} short, {} skipped",
+        "{} plan, {:.0} s, {ended}; marks: {} reached, {} short, {} undecided, {} skipped",
         report.plan,
         report.took,
         count("reached"),
         count("short"),
+        count("undecided"),
         count("skipped"),
     )
 }
@@ -242,7 +243,7 @@ mod tests {
             "mark <= 0.50 x the best: reached (0.40 x coturn 4.18 gso, 0.38 to 0.42)",
             "mark <= 0.30 x the best: short",
             "INCOMPLETE",
-            "1 reached, 1 short, 0 skipped",
+            "1 reached, 1 short, 0 undecided, 0 skipped",
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
