@@ -1,7 +1,7 @@
 //! The generator's core.
 
 use super::LoadError;
-use crate::netns::bench::{GENERATOR_CORE, pin_this_thread};
+use crate::netns::bench::{FIFO_PRIORITY, GENERATOR_CORE, pin_this_thread};
 
 /// Keeps the calling thread on the generator's core, and has it wake up from a sleep when it asked
 /// to.
@@ -12,9 +12,11 @@ pub(super) fn take() -> Result<(), LoadError> {
 }
 
 /// Has the calling thread, which must not spin, run as soon as it wakes up, whoever else is on the
-/// machine.
+/// machine: the same class as the relay's and the receiving threads'.
 pub(super) fn go_first() -> Result<(), LoadError> {
-    let parameters = libc::sched_param { sched_priority: 1 };
+    let parameters = libc::sched_param {
+        sched_priority: FIFO_PRIORITY,
+    };
     // SAFETY: the kernel reads the structure, which lives until the call returns, and keeps nothing.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
     if result == 0 {

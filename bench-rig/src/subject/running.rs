@@ -29,7 +29,7 @@ impl Running {
         command: impl IntoIterator<Item = String>,
     ) -> Result<Self, SubjectError> {
         let args = ["--mount", "sh", "-euc", SCRIPT, "sh"].map(str::to_owned);
-        let place = [RELAY_CORE.to_string(), FIFO_PRIORITY.to_owned()];
+        let place = [RELAY_CORE.to_string(), FIFO_PRIORITY.to_string()];
         let args = args.into_iter().chain([settings_text]);
         let args = args.chain(place).chain(command);
         let running = Self {

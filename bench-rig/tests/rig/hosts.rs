@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
-use turnpike_bench_rig::netns::{NetnsError, RELAY_V4};
+use turnpike_bench_rig::netns::{Host, NetnsError, RELAY_V4};
 
 use super::hosts;
 
@@ -30,6 +30,40 @@ fn a_thread_that_a_link_change_let_loose_is_noticed_and_pinned_again() {
     );
     hosts.pin().unwrap();
     hosts.check().unwrap();
+}
+
+#[test]
+fn a_receiving_thread_that_waits_for_others_is_noticed_and_goes_first_again() {
+    let hosts = hosts(Wires::Two);
+    let thread = hosts.relay_threads().unwrap()[0].to_string();
+    let args = ["--other", "--pid", "0", &thread];
+    hosts.hosts.relay.run("chrt", args).unwrap();
+    let error = hosts.check().unwrap_err();
+    assert!(error.to_string().contains("waits for others"), "{error}");
+    hosts.pin().unwrap();
+    hosts.check().unwrap();
+}
+
+#[test]
+fn far_ends_poll_and_the_relays_devices_do_not() {
+    let hosts = hosts(Wires::Two);
+    let settings = |host: &Host, device: &str| {
+        let script = format!(
+            "mount -t sysfs none /sys && cd /sys/class/net/{device} && \
+             cat gro_flush_timeout napi_defer_hard_irqs"
+        );
+        let said = host.run("unshare", ["--mount", "sh", "-c", &script]);
+        said.unwrap()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for far in [hosts.clients(), hosts.peers()] {
+        assert_eq!(settings(far, "eth0"), ["50000", "200"]);
+    }
+    for device in ["client0", "peer0"] {
+        assert_eq!(settings(&hosts.hosts.relay, device), ["0", "0"]);
+    }
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn relays_and_goes(subject: &dyn Subject) {
     for pid in &pids {
         assert!(resident_bytes(*pid).unwrap() > 1 << 20);
         assert!(descriptors(*pid).unwrap() > 4);
-        assert_on_its_core(*pid);
+        assert_on_its_core_and_first(*pid);
     }
     hosts.check().unwrap();
     running.stop();
@@ -144,10 +144,16 @@ fn relays_and_goes(subject: &dyn Subject) {
 }
 
 /// Each thread of a process.
-fn assert_on_its_core(pid: u32) {
+fn assert_on_its_core_and_first(pid: u32) {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     for thread in threads {
         let thread = thread.unwrap().file_name().into_string().unwrap();
+        let class = Command::new("chrt")
+            .args(["--pid", &thread])
+            .output()
+            .unwrap();
+        let class = String::from_utf8(class.stdout).unwrap();
+        assert!(class.contains("SCHED_FIFO"), "{class}");
         let thread = Pid::from_raw(thread.parse().unwrap());
         let cores = sched_getaffinity(thread).unwrap();
         assert!(cores.count() == 1 && cores.is_set(RELAY_CORE), "{thread:?}");

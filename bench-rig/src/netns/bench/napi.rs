@@ -58,6 +58,12 @@ impl Napi {
                     thread.name
                 )));
             }
+            if !goes_first(thread.pid)? {
+                return Err(NetnsError::broken(format!(
+                    "the thread {} waits for others on its core",
+                    thread.name
+                )));
+            }
         }
         Ok(())
     }
@@ -92,9 +98,19 @@ impl Napi {
     }
 }
 
+/// Whether a thread is of the first-in-first-out class.
+fn goes_first(pid: u32) -> Result<bool, NetnsError> {
+    let output = Command::new("chrt")
+        .args(["--pid", &pid.to_string()])
+        .output()
+        .map_err(NetnsError::spawning("chrt"))?;
+    checked(&format!("chrt --pid {pid}"), &output).map(|said| said.contains("SCHED_FIFO"))
+}
+
 /// Puts a thread into the class of the relay and of the generator.
 fn never_wait_for_others(thread: &Thread) -> Result<(), NetnsError> {
-    let args = ["--fifo", "--pid", FIFO_PRIORITY, &thread.pid.to_string()];
+    let (priority, pid) = (FIFO_PRIORITY.to_string(), thread.pid.to_string());
+    let args = ["--fifo", "--pid", &priority, &pid];
     let output = Command::new("chrt")
         .args(args)
         .output()
@@ -103,7 +119,7 @@ fn never_wait_for_others(thread: &Thread) -> Result<(), NetnsError> {
 }
 
 /// The priority of all that is measured, and of what it is measured by.
-pub const FIFO_PRIORITY: &str = "1";
+pub const FIFO_PRIORITY: i32 = 1;
 
 /// Gives a device's NAPI a thread, and a far end's its moderation.
 pub(super) fn thread(host: &Host, device: &str) -> Result<(), NetnsError> {
