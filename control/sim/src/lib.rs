@@ -12,6 +12,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod chance;
 mod entropy;
@@ -20,8 +22,11 @@ mod executor;
 mod ledger;
 mod link;
 mod nat;
+#[cfg(feature = "std")]
+pub mod seeds;
 mod topology;
 mod trace;
+mod violation;
 mod world;
 
 pub use chance::Chance;
@@ -32,4 +37,5 @@ pub use link::{Link, LinkConfig, Passage};
 pub use nat::{Behaviour, Nat, NatConfig};
 pub use topology::{HostId, NatId, RealmId};
 pub use trace::{Happening, Observer, Trace};
+pub use violation::Violation;
 pub use world::{Delivery, World};

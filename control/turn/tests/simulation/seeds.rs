@@ -1,7 +1,8 @@
 //! Many seeds, or one to look at.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+
+use turnpike_sim::seeds;
 
 use crate::scenario::{Scenario, Summary};
 use crate::violation::{Checked, Invariant, Violation};
@@ -9,7 +10,7 @@ use crate::violation::{Checked, Invariant, Violation};
 /// Runs as many seeds as asked for, or replays the one asked for.
 pub(crate) fn run(seeds: u64, replay: Option<u64>) {
     if let Some(seed) = replay {
-        match run_one(seed, true) {
+        match run_observed(seed) {
             Ok(summary) => println!("seed {seed}: {summary:?}"),
             Err(violation) => fail(seed, &violation),
         }
@@ -39,34 +40,13 @@ pub(crate) fn run(seeds: u64, replay: Option<u64>) {
     );
 }
 
-/// One seed in sixteen is run twice.
 fn run_checked(seed: u64) -> Checked<Summary> {
-    let summary = run_one(seed, false)?;
-    if seed.is_multiple_of(16) {
-        let again = run_one(seed, false)?;
-        if again != summary {
-            let what = format!("{summary:?}, then {again:?}");
-            return Err(Violation {
-                invariant: Invariant::SameTrace,
-                what,
-            });
-        }
-    }
-    Ok(summary)
+    let run = || Scenario::new(seed, false).run();
+    seeds::checked(seed, Invariant::SameTrace, Invariant::NoPanic, run)
 }
 
-fn run_one(seed: u64, observe: bool) -> Checked<Summary> {
-    let run = || Scenario::new(seed, observe).run();
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic");
-        Err(Violation {
-            invariant: Invariant::NoPanic,
-            what: text.to_owned(),
-        })
-    })
+fn run_observed(seed: u64) -> Checked<Summary> {
+    seeds::caught(Invariant::NoPanic, || Scenario::new(seed, true).run())
 }
 
 fn fail(seed: u64, violation: &Violation) -> ! {

@@ -1,7 +1,8 @@
 //! Many seeds, or one to look at.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+
+use turnpike_sim::seeds;
 
 use super::endpoint::Sort;
 use super::scenario::{Scenario, Summary};
@@ -12,7 +13,7 @@ use super::violation::{Checked, Invariant, Violation};
 pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
     let names = sorts.map(|sort| sort.name);
     if let Some(seed) = number("TURNPIKE_SIM_SEED") {
-        match run_one(seed, sorts, true) {
+        match run_observed(seed, sorts) {
             Ok(summary) => println!("{names:?}, seed {seed}: {summary:?}"),
             Err(violation) => fail(seed, &violation),
         }
@@ -47,33 +48,14 @@ pub(crate) fn run(sorts: [Sort; 2]) -> Totals {
     totals
 }
 
-/// One seed in sixteen is run twice.
 fn run_checked(seed: u64, sorts: [Sort; 2]) -> Checked<Summary> {
-    let summary = run_one(seed, sorts, false)?;
-    if seed.is_multiple_of(16) {
-        let again = run_one(seed, sorts, false)?;
-        if again != summary {
-            let what = format!("{summary:?}, then {again:?}");
-            return Err(Violation {
-                invariant: Invariant::SameTrace,
-                what,
-            });
-        }
-    }
-    Ok(summary)
+    let run = || Scenario::new(seed, sorts, false).run();
+    seeds::checked(seed, Invariant::SameTrace, Invariant::NoPanic, run)
 }
 
-fn run_one(seed: u64, sorts: [Sort; 2], observe: bool) -> Checked<Summary> {
-    let run = || Scenario::new(seed, sorts, observe).run();
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic");
-        Err(Violation {
-            invariant: Invariant::NoPanic,
-            what: text.to_owned(),
-        })
+fn run_observed(seed: u64, sorts: [Sort; 2]) -> Checked<Summary> {
+    seeds::caught(Invariant::NoPanic, || {
+        Scenario::new(seed, sorts, true).run()
     })
 }
 

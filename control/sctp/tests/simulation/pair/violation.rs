@@ -1,7 +1,5 @@
 //! What must hold, and the report when it does not.
 
-use std::fmt;
-
 /// What must hold in every world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invariant {
@@ -42,17 +40,7 @@ pub(crate) enum Invariant {
 }
 
 /// One that did not hold.
-#[derive(Clone, Debug)]
-pub(crate) struct Violation {
-    pub(crate) invariant: Invariant,
-    pub(crate) what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.invariant, self.what)
-    }
-}
+pub(crate) type Violation = turnpike_sim::Violation<Invariant>;
 
 /// Either all is well, or what is not.
 pub(crate) type Checked<T = ()> = Result<T, Violation>;
