@@ -9,6 +9,7 @@ use turnpike_abi::{Address, Client, Endpoint, FlowKey, NextHop, Reason, sum};
 use crate::memory::{read, write};
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
+use crate::tables::is_relayed;
 use crate::{entry, from_client, from_peer};
 
 /// What becomes of a Send indication; `length` is what its header says of the attributes.
@@ -57,6 +58,9 @@ pub fn send(ctx: &XdpContext, packet: &Packet, length: u16, now: u64) -> Result<
         generation: permission.generation,
     };
     if permission.to_peer == NextHop::HERE {
+        if !is_relayed(peer.port) {
+            return Err(Reason::Lane);
+        }
         let mut plan = from_peer::to_client(relayed, peer, payload, now)?;
         plan.reason = Reason::AllocationToAllocation;
         plan.sender = Some(payer);

@@ -10,7 +10,14 @@ use aya_ebpf::programs::XdpContext;
 /// A pointer to a `T` at `offset` of the frame, if all of it is there.
 #[inline(always)]
 pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
-    let at = ctx.data() + offset;
+    let mut at = ctx.data();
+    // The compiler must not work the pointer out twice, once to compare and once to use: the verifier
+    // would not know them for the same.
+    // SAFETY: an addition.
+    unsafe {
+        asm!("{at} += {offset}", at = inout(reg) at, offset = in(reg) offset,
+            options(pure, nomem, nostack));
+    }
     if at + size_of::<T>() > ctx.data_end() {
         return None;
     }
@@ -32,6 +39,20 @@ pub fn write<T: Copy>(ctx: &XdpContext, offset: usize, value: T) -> Option<()> {
     // SAFETY: the whole value was held against the end of the frame just now.
     unsafe { at.write_unaligned(value) };
     Some(())
+}
+
+/// The same value, of which the verifier has forgotten what it knew; below `BOUND`, a power of two.
+///
+/// The verifier walks a path anew for everything that it knows to be different there. Where paths meet,
+/// what they brought along is made equal for it, or it would walk the rest of the program for each.
+#[inline(always)]
+pub fn forget<const BOUND: u64>(mut value: u64, unknown: u64) -> u64 {
+    // SAFETY: twice the same bits, which undo each other.
+    unsafe {
+        asm!("{value} ^= {unknown}", "{value} ^= {unknown}", value = inout(reg) value,
+            unknown = in(reg) unknown, options(pure, nomem, nostack));
+    }
+    if BOUND == 0 { value } else { value & (BOUND - 1) }
 }
 
 /// Copies a map's value word by word, each read once: the control plane may be writing it.
