@@ -64,13 +64,18 @@ pub struct NextHop {
     pub mtu: u32,
 }
 
-/// Names a [`NextHop`]; [`NONE`](Self::NONE) stands for the slow lane.
+/// Names a [`NextHop`]; an index of the programs' table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HopId(pub u32);
 
 impl HopId {
-    /// Never resolved: no route, no room, or not a device that the programs may send by.
-    pub const NONE: Self = Self(0);
+    /// This host itself: the packet is for another of its relayed addresses.
+    pub const HERE: Self = Self(turnpike_abi::NextHop::HERE);
+    /// Never resolved: no route, no room, or not a device that the programs may send by. Packets take
+    /// the slow lane.
+    pub const NONE: Self = Self(1);
+    /// The first that stands for a next hop.
+    const FIRST: u32 = 2;
 }
 
 /// From which of our addresses to which of others'.
@@ -85,7 +90,7 @@ pub struct Way {
 /// How many of everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Ids in use, [`HopId::NONE`] included.
+    /// Ids in use, those that never stand for a next hop included.
     pub hops: u32,
     /// Routes remembered between two changes of the kernel's routes.
     pub routes: usize,
@@ -96,7 +101,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            hops: 4_096,
+            hops: turnpike_abi::maps::NEXT_HOPS_MAX,
             routes: 65_536,
             questions: 256,
         }

@@ -15,8 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::NextHops;
-use super::kernel::MESSAGE_MAX;
 use super::message::Change;
+use crate::netlink::MESSAGE_MAX;
 
 /// How often unknown neighbours are asked for, and silent ones whether they are still there.
 const ASK_EVERY: Duration = Duration::from_secs(1);

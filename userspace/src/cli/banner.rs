@@ -20,14 +20,17 @@ pub(super) fn print(
     plan: &Plan,
     listeners: &[ListenConfig],
     setup: &Setup,
-    rights: &str,
+    facts: &[(&str, String)],
 ) -> io::Result<()> {
     writeln!(out, "turnpike {}", env!("CARGO_PKG_VERSION"))?;
     for ListenConfig { transport, address } in listeners {
         writeln!(out, "  listening  {transport} {address}")?;
     }
     print_relays(out, plan)?;
-    writeln!(out, "  rights     {rights}\n")?;
+    for (name, text) in facts {
+        writeln!(out, "  {name:<10} {text}")?;
+    }
+    writeln!(out)?;
     for listener in reachable(plan, listeners) {
         writeln!(out, "  {}", uri(&listener))?;
     }

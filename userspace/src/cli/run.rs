@@ -17,9 +17,9 @@ use crate::config::{ListenConfig, Secret, TURN_PORT, TURNS_PORT};
 use crate::database::{self, Source};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
-use crate::metrics::{self, Health, MetricsServer, ServeError};
+use crate::metrics::{self, Health, MetricsServer, Readings, ServeError};
 use crate::probe::{self, ProbeError, Proof};
-use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
+use crate::relay::{FastPath, Options, Plan, Relay, raise_descriptor_limit};
 use crate::tls::{self, Certificates, TlsError};
 
 /// The name that the relay proves itself under; no more than the proof needs.
@@ -93,7 +93,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = args.console();
-    banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
+    let fast_path = say_fast_path(relay.fast_path());
+    let facts = [("rights", rights(descriptors)), ("fast path", fast_path)];
+    banner::print(&mut out, &plan, &listeners, &setup, &facts)?;
     warn_of_few_descriptors(&plan, descriptors);
     let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
     relay.remove_user(&prober.0);
@@ -116,12 +118,16 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         out,
     };
     let why = watch.until_the_end(patience);
+    let kernel = relay.numbers();
     // First: the database's thread waits for shards that are not told to stop.
     let last = relay.stop();
     drop(database);
     let (why, last) = (why?, last?);
     writeln!(out, "stopped    by {why}")?;
     status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
+    if let Some(reasons) = kernel.kernel() {
+        status::print_kernel(&mut out, &reasons)?;
+    }
     Ok(out.flush()?)
 }
 
@@ -166,7 +172,10 @@ fn serve_metrics(
         return Ok(None);
     };
     let numbers = relay.numbers();
-    let source = move || numbers.per_shard();
+    let source = move || Readings {
+        shards: numbers.per_shard(),
+        kernel: numbers.kernel(),
+    };
     let server = metrics::serve(config.address, Arc::clone(health), source)?;
     tracing::info!("metrics at http://{}/metrics", server.address());
     Ok(Some(server))
@@ -181,6 +190,24 @@ fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
             address: server.0,
         })
         .collect()
+}
+
+/// Where packets are relayed, in a line; what is missing for the kernel to do it is logged too.
+fn say_fast_path(fast_path: &FastPath) -> String {
+    match fast_path {
+        FastPath::Off => "off: packets go through sockets".to_owned(),
+        FastPath::Missing(error) => {
+            tracing::info!("no fast path, packets go through sockets: {error}");
+            format!("none, packets go through sockets: {error}")
+        }
+        FastPath::On(plane) => {
+            let devices = plane.devices().iter();
+            let devices: Vec<String> = devices
+                .map(|device| format!("{} ({})", device.name, device.mode.name()))
+                .collect();
+            format!("XDP on {}", devices.join(", "))
+        }
+    }
 }
 
 fn rights(descriptors: u64) -> String {
