@@ -87,32 +87,32 @@ reasons! {
     NoChecksum = 18, "no_checksum", Passed;
     /// The driver leaves no room before the packet.
     NoHeadroom = 19, "no_headroom", Passed;
-    /// An entry that was being changed, twice.
-    Torn = 20, "torn", Passed;
-    /// Neither STUN nor ChannelData, or bytes that lie about their length.
-    Malformed = 21, "malformed", Dropped;
-    /// ChannelData or an indication without a live allocation, or to a relayed port that nobody owns.
-    NoAllocation = 22, "no_allocation", Dropped;
-    /// ChannelData on a number that is not bound, or whose binding has lapsed.
-    NoChannel = 23, "no_channel", Dropped;
-    /// No live permission for the peer's IP address.
-    NoPermission = 24, "no_permission", Dropped;
-    /// The peer's port is refused by the port rule or belongs to one of our own services.
-    ForbiddenPort = 25, "forbidden_port", Dropped;
-    /// The allocation's packets or bytes a second are used up.
-    AllocationRate = 26, "allocation_rate", Dropped;
-    /// The user's packets or bytes a second are used up.
-    UserRate = 27, "user_rate", Dropped;
-    /// The source prefix of a stranger sent too much.
-    StrangerRate = 28, "stranger_rate", Dropped;
-    /// Longer than the next hop's MTU, and may not be fragmented.
-    Oversize = 29, "oversize", Dropped;
-    /// The TTL or hop limit is used up.
-    TimeToLive = 30, "time_to_live", Dropped;
-    /// The driver leaves no room behind the packet.
-    NoTailroom = 31, "no_tailroom", Dropped;
     /// The device that the packet should leave by is not among those it may leave by.
-    NoDevice = 32, "no_device", Dropped;
+    NoDevice = 20, "no_device", Passed;
+    /// An entry that was being changed, twice.
+    Torn = 21, "torn", Passed;
+    /// Neither STUN nor ChannelData, or bytes that lie about their length.
+    Malformed = 22, "malformed", Dropped;
+    /// ChannelData or an indication without a live allocation, or to a relayed port that nobody owns.
+    NoAllocation = 23, "no_allocation", Dropped;
+    /// ChannelData on a number that is not bound, or whose binding has lapsed.
+    NoChannel = 24, "no_channel", Dropped;
+    /// No live permission for the peer's IP address.
+    NoPermission = 25, "no_permission", Dropped;
+    /// The peer's port is refused by the port rule or belongs to one of our own services.
+    ForbiddenPort = 26, "forbidden_port", Dropped;
+    /// The allocation's packets or bytes a second are used up.
+    AllocationRate = 27, "allocation_rate", Dropped;
+    /// The user's packets or bytes a second are used up.
+    UserRate = 28, "user_rate", Dropped;
+    /// The source prefix of a stranger sent too much.
+    StrangerRate = 29, "stranger_rate", Dropped;
+    /// Longer than the next hop's MTU, and may not be fragmented.
+    Oversize = 30, "oversize", Dropped;
+    /// The TTL or hop limit is used up.
+    TimeToLive = 31, "time_to_live", Dropped;
+    /// The driver leaves no room behind the packet.
+    NoTailroom = 32, "no_tailroom", Dropped;
 }
 
 impl Reason {
