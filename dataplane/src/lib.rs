@@ -5,12 +5,14 @@
 //! - [`tables`]: the engines' commands as entries.
 //! - [`next_hop`]: where packets go on the wire.
 //! - [`counters`]: what the programs count.
+//! - [`inspect`]: a look into the tables from outside.
 //! - [`DataPlane`]: all of it together.
 //!
 //! Nothing here decides what may be relayed; the engines do. Maps, programs and netlink live here and
 //! nowhere else in the relay.
 
 pub mod counters;
+pub mod inspect;
 pub mod loader;
 pub mod next_hop;
 pub mod tables;

@@ -194,7 +194,7 @@ fn next_hops(loaded: &Loaded) -> Result<NextHops, LoadError> {
         .map_err(|error| LoadError::refused("look at routes", &error))
 }
 
-fn counters(loaded: &Loaded, layout: Config) -> Result<Counters, LoadError> {
+pub(crate) fn counters(loaded: &Loaded, layout: Config) -> Result<Counters, LoadError> {
     let reasons = layout.cpus.checked_mul(Config::REASONS_EACH);
     let reasons = reasons.ok_or(LoadError::Sizes)?;
     let allocations = layout.lines().ok_or(LoadError::Sizes)?;
@@ -205,12 +205,17 @@ fn counters(loaded: &Loaded, layout: Config) -> Result<Counters, LoadError> {
     ))
 }
 
-fn lines(loaded: &Loaded, name: &str, entries: u32, words_each: usize) -> Result<Lines, LoadError> {
+pub(crate) fn lines(
+    loaded: &Loaded,
+    name: &str,
+    entries: u32,
+    words_each: usize,
+) -> Result<Lines, LoadError> {
     Lines::map(&loaded.map(name)?, entries, words_each)
         .map_err(|error| LoadError::refused("map the counters", &error))
 }
 
-fn open_maps(loaded: &Loaded) -> Result<Maps, LoadError> {
+pub(crate) fn open_maps(loaded: &Loaded) -> Result<Maps, LoadError> {
     Ok(Maps {
         flows: typed(loaded.map(maps::FLOWS)?, HashMap::try_from)?,
         permissions: typed(loaded.map(maps::PERMISSIONS)?, HashMap::try_from)?,

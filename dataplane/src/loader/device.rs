@@ -39,14 +39,7 @@ pub struct Device {
 
 /// The index of a device that has no program yet.
 pub(super) fn free(netlink: &mut Netlink, name: &str, is_named: bool) -> Result<u32, LoadError> {
-    let unknown = || LoadError::UnknownDevice(name.to_owned());
-    let index = nix::net::if_::if_nametoindex(name).map_err(|_| unknown())?;
-    let mut question = LinkMessage::default();
-    question.header.index = index;
-    let answer = netlink.answer(RouteNetlinkMessage::GetLink(question), 0);
-    let Some(RouteNetlinkMessage::NewLink(link)) = answer else {
-        return Err(unknown());
-    };
+    let (index, link) = find(netlink, name)?;
     if !is_named && is_veth(&link) {
         return Err(LoadError::Veth(name.to_owned()));
     }
@@ -56,6 +49,18 @@ pub(super) fn free(netlink: &mut Netlink, name: &str, is_named: bool) -> Result<
             program: program(id),
         }),
         None => Ok(index),
+    }
+}
+
+/// A device by its name.
+pub(super) fn find(netlink: &mut Netlink, name: &str) -> Result<(u32, LinkMessage), LoadError> {
+    let unknown = || LoadError::UnknownDevice(name.to_owned());
+    let index = nix::net::if_::if_nametoindex(name).map_err(|_| unknown())?;
+    let mut question = LinkMessage::default();
+    question.header.index = index;
+    match netlink.answer(RouteNetlinkMessage::GetLink(question), 0) {
+        Some(RouteNetlinkMessage::NewLink(link)) => Ok((index, link)),
+        _ => Err(unknown()),
     }
 }
 
@@ -70,7 +75,7 @@ fn is_veth(link: &LinkMessage) -> bool {
 }
 
 /// The id of the program on a device, if there is one.
-fn attached(link: &LinkMessage) -> Option<u32> {
+pub(super) fn attached(link: &LinkMessage) -> Option<u32> {
     let parts = link
         .attributes
         .iter()

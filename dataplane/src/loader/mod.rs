@@ -32,6 +32,29 @@ pub fn built() -> Result<(), &'static str> {
     PROGRAMS.map(|_| ())
 }
 
+/// Whether a device could be given a program: it is there, and has none yet. Loads and attaches nothing.
+///
+/// # Errors
+/// What [`DataPlane::start`](crate::DataPlane::start) would stumble over.
+pub fn look_at(device: &str, is_named: bool) -> Result<(), LoadError> {
+    let netlink = Netlink::new();
+    let mut netlink =
+        netlink.map_err(|error| LoadError::refused("look at network devices", &error))?;
+    device::free(&mut netlink, device, is_named).map(|_| ())
+}
+
+/// The ids of the programs that are on these devices.
+pub(crate) fn attached_to(devices: &[String]) -> Result<Vec<u32>, LoadError> {
+    let netlink = Netlink::new();
+    let mut netlink =
+        netlink.map_err(|error| LoadError::refused("look at network devices", &error))?;
+    let ids = devices.iter().filter_map(|name| {
+        let (_, link) = device::find(&mut netlink, name).ok()?;
+        device::attached(&link)
+    });
+    Ok(ids.collect())
+}
+
 /// Entries that the tables have room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {

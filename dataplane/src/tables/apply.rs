@@ -91,7 +91,12 @@ impl Inner {
         if let Some(former) = former {
             shared.hops.release(former.to_peer);
         }
-        self.write_permission(entry.allocation, &permitted)
+        self.write_permission(entry.allocation, &permitted)?;
+        if permitted.is_mapped {
+            // Its client names the peer by an address that no entry here has.
+            self.split(entry.allocation)?;
+        }
+        Ok(())
     }
 
     fn install_channel(&mut self, entry: &ChannelEntry) -> Result<(), CommandError> {
@@ -285,6 +290,11 @@ impl Inner {
             return result;
         }
         self.left_out += 1;
+        self.split(id)
+    }
+
+    /// Has the programs let through what they miss of an allocation.
+    fn split(&mut self, id: AllocationId) -> Result<(), CommandError> {
         let record = self.record(id)?;
         if std::mem::replace(&mut record.is_split, true) {
             return Ok(());

@@ -19,6 +19,8 @@ mod apply;
 mod maps;
 mod moved;
 mod record;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::fmt;

@@ -28,7 +28,8 @@ pub(super) struct Record {
     pub(super) relayed: [Option<Relayed>; 2],
     pub(super) permissions: Vec<Permitted>,
     pub(super) channels: Vec<Channel>,
-    /// Whether a lane holds entries of it that found no room here.
+    /// Whether the socket lane serves some of it: entries that found no room here, or peers that the
+    /// client knows by another address.
     pub(super) is_split: bool,
 }
 

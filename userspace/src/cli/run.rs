@@ -13,7 +13,7 @@ use super::signals::Signals;
 use super::status::{self, StatusLine};
 use super::watch::Watch;
 use super::{Failure, banner, rights};
-use crate::config::{ListenConfig, Secret, TURN_PORT, TURNS_PORT};
+use crate::config::{FastPathMode, ListenConfig, Secret, TURN_PORT, TURNS_PORT};
 use crate::database::{self, Source};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
@@ -43,6 +43,9 @@ pub(super) struct RunArgs {
     /// `TURNPIKE_STATE` names, or ~/.local/state/turnpike
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// Whether packets are relayed in the kernel, whatever the configuration says
+    #[arg(long, value_name = "MODE")]
+    pub(super) fast_path: Option<FastPathMode>,
     /// Print nothing but the log: no banner, no numbers, no summary
     #[arg(long)]
     pub(super) quiet: bool,
@@ -70,12 +73,16 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Setup::embedded(args, &host, &mut entropy)?,
     };
     let log = Log::start(&setup.config.log)?;
+    if let Some(mode) = args.fast_path {
+        setup.config.fast_path.mode = mode;
+    }
     let mut plan = Plan::new(setup.config.clone(), &host, args.port)?;
     let source = stored_credentials(&mut plan)?;
     let prober = prober(&mut entropy);
     let options = Options {
         guest: Some(prober.clone()),
         tls: setup.certificates.as_ref().map(Certificates::server_config),
+        fast_path: true,
         ..Options::default()
     };
     let descriptors = raise_descriptor_limit()?;
@@ -94,6 +101,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let listeners = bound(&plan, &relay);
     let mut out = args.console();
     let fast_path = say_fast_path(relay.fast_path());
+    if args.quiet {
+        tracing::info!("fast path: {fast_path}");
+    }
     let facts = [("rights", rights(descriptors)), ("fast path", fast_path)];
     banner::print(&mut out, &plan, &listeners, &setup, &facts)?;
     warn_of_few_descriptors(&plan, descriptors);
@@ -192,14 +202,11 @@ fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
         .collect()
 }
 
-/// Where packets are relayed, in a line; what is missing for the kernel to do it is logged too.
+/// Where packets are relayed, and what is missing for the kernel to do it.
 fn say_fast_path(fast_path: &FastPath) -> String {
     match fast_path {
         FastPath::Off => "off: packets go through sockets".to_owned(),
-        FastPath::Missing(error) => {
-            tracing::info!("no fast path, packets go through sockets: {error}");
-            format!("none, packets go through sockets: {error}")
-        }
+        FastPath::Missing(error) => format!("none, packets go through sockets: {error}"),
         FastPath::On(plane) => {
             let devices = plane.devices().iter();
             let devices: Vec<String> = devices

@@ -112,7 +112,7 @@ pub struct FastPathConfig {
 }
 
 /// Whether relaying in the kernel is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum FastPathMode {
     /// Where it can be had.
     #[default]

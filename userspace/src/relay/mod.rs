@@ -55,6 +55,8 @@ pub struct Options {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long a client on a stream may leave what it is sent unread. `None`: as by default.
     pub stream_stall: Option<Duration>,
+    /// Whether programs may be put on the host's network devices, where the plan wants a fast path.
+    pub fast_path: bool,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             steer: true,
             tls: None,
             stream_stall: None,
+            fast_path: false,
         }
     }
 }
@@ -113,7 +116,11 @@ impl Relay {
         engine.ledger = (shards > 1).then(|| Arc::new(Ledger::new(users)) as _);
         let icmp = listen::icmp_sockets(plan, shards);
         let hears_icmp = icmp.iter().any(|sockets| !sockets.is_empty());
-        let fast_path = FastPath::start(plan, &engine, &addresses, shards)?;
+        let fast_path = if options.fast_path {
+            FastPath::start(plan, &engine, &addresses, shards)?
+        } else {
+            FastPath::Off
+        };
         let mut configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
         for (shard, config) in (0..).zip(&mut configs) {
             config.fast_path = fast_path.tables(shard);

@@ -1,0 +1,165 @@
+//! Relaying in the kernel: coturn's load client over native XDP, and nearly every data packet past the
+//! relay's sockets, counted by the kernel of the relay's host.
+
+use std::time::Duration;
+
+use turnpike_bench_rig::load::live::far_end::FarEnd;
+use turnpike_bench_rig::netns::{Host, Hosts, PEER_V4, PEER_V6};
+
+use super::hosts;
+use super::load::{CHANNELS, CHANNELS_V6, INDICATIONS, INDICATIONS_V6, Load, Report, run_all};
+use super::metrics::{self, Metrics, RELAYED_PACKETS};
+use super::relay::{Relay, Setup};
+use super::uclient::echo;
+
+const SECTION: &str = "[fast_path]\nmode = \"require\"\ninterfaces = [\"client0\", \"peer0\"]\n";
+
+/// Each client's messages: enough that a thousandth of all is several packets.
+const MESSAGES: u64 = 400;
+
+/// Hosts whose wires take what programs send, and a relay that is told to use its own.
+struct Bench {
+    hosts: Hosts,
+    relay: Relay,
+    _far_ends: [FarEnd; 2],
+}
+
+impl Bench {
+    fn new() -> Self {
+        let hosts = hosts();
+        let far_ends = [&hosts.client, &hosts.peer]
+            .map(|host| FarEnd::open(host, "eth0").unwrap_or_else(|error| panic!("{error}")));
+        let setup = Setup {
+            sections: format!("{SECTION}\n{}", metrics::SECTION),
+            ..Setup::default()
+        };
+        let relay = Relay::start_with(&hosts, &setup);
+        Self {
+            hosts,
+            relay,
+            _far_ends: far_ends,
+        }
+    }
+
+    /// Runs loads of which nothing may be lost; at most one data packet in a thousand, either way,
+    /// may have come to a socket of the relay's.
+    #[track_caller]
+    fn relays_in_the_kernel(&self, loads: &[Load]) {
+        let _peer = echo(&self.hosts);
+        let before = Numbers::read(&self.hosts);
+        let loads: Vec<Load> = loads
+            .iter()
+            .map(|load| Load {
+                messages: MESSAGES,
+                ..*load
+            })
+            .collect();
+        let whole: Vec<Report> = loads.iter().map(|load| load.whole()).collect();
+        let reports = run_all(&self.hosts, &loads);
+        let after = Numbers::read(&self.hosts);
+        let said = self.relay.process.output();
+        assert_eq!(reports, whole, "{before:?} {after:?}\n{said}");
+        let messages: u64 = whole.iter().map(|report| report.sent).sum();
+        // Each goes to a peer and comes back, or from one allocation to another, which both count it.
+        let packets = 2 * messages;
+        let control = after.control - before.control;
+        let to_sockets = after.to_sockets - before.to_sockets;
+        let data = to_sockets.saturating_sub(control);
+        assert!(
+            data * 1_000 <= messages,
+            "{data} of {messages} data packets came to sockets\n{}",
+            after.metrics.text()
+        );
+        let relayed = after.relayed - before.relayed;
+        assert!(
+            relayed >= packets - data,
+            "{relayed} of {packets} counted as relayed\n{}",
+            after.metrics.text()
+        );
+    }
+}
+
+/// What the relay's host and the relay have counted.
+#[derive(Debug)]
+struct Numbers {
+    /// Datagrams that the host's kernel gave to sockets.
+    to_sockets: u64,
+    /// Of these, what the server took: requests.
+    control: u64,
+    /// Packets that the relay says it relayed.
+    relayed: u64,
+    metrics: Metrics,
+}
+
+impl Numbers {
+    #[track_caller]
+    fn read(hosts: &Hosts) -> Self {
+        // The shards publish within a second.
+        std::thread::sleep(Duration::from_millis(1_200));
+        let metrics = Metrics::scrape(hosts);
+        Self {
+            to_sockets: received_by_sockets(&hosts.relay),
+            control: metrics.sum("turnpike_control_packets_total", &[]),
+            relayed: metrics.sum(RELAYED_PACKETS, &[]),
+            metrics,
+        }
+    }
+}
+
+/// `InDatagrams` of UDP over both families.
+#[track_caller]
+fn received_by_sockets(host: &Host) -> u64 {
+    let text = |file: &str| host.run("cat", [file]).unwrap();
+    let v4 = text("/proc/net/snmp");
+    let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, numbers) = (rows.next().unwrap(), rows.next().unwrap());
+    let mut columns = names.split(' ').zip(numbers.split(' '));
+    let v4 = columns.find(|(name, _)| *name == "InDatagrams").unwrap().1;
+    let v6 = text("/proc/net/snmp6");
+    let v6 = v6
+        .lines()
+        .find_map(|line| line.strip_prefix("Udp6InDatagrams"))
+        .unwrap();
+    let number = |text: &str| text.trim().parse::<u64>().unwrap();
+    number(v4) + number(v6)
+}
+
+#[test]
+fn channels_of_every_family_pair_are_relayed_in_the_kernel() {
+    let bench = Bench::new();
+    let crossed =
+        [(CHANNELS, PEER_V6), (CHANNELS_V6, PEER_V4)].map(|(load, peer)| Load { peer, ..load });
+    let loads = [CHANNELS, CHANNELS_V6, crossed[0], crossed[1]];
+    bench.relays_in_the_kernel(&loads.map(|load| Load { clients: 5, ..load }));
+}
+
+#[test]
+fn indications_of_every_family_pair_are_relayed_in_the_kernel() {
+    let bench = Bench::new();
+    let crossed = [(INDICATIONS, PEER_V6), (INDICATIONS_V6, PEER_V4)]
+        .map(|(load, peer)| Load { peer, ..load });
+    let loads = [INDICATIONS, INDICATIONS_V6, crossed[0], crossed[1]];
+    bench.relays_in_the_kernel(&loads.map(|load| Load { clients: 5, ..load }));
+}
+
+#[test]
+fn clients_that_meet_at_the_relay_are_relayed_in_the_kernel() {
+    let bench = Bench::new();
+    let between = [CHANNELS, CHANNELS_V6, INDICATIONS].map(|load| Load {
+        between_clients: true,
+        clients: 4,
+        ..load
+    });
+    bench.relays_in_the_kernel(&between);
+}
+
+#[test]
+fn short_long_and_odd_messages_are_relayed_in_the_kernel() {
+    let bench = Bench::new();
+    let loads = [40, 101, 1_200].map(|length| Load {
+        length,
+        clients: 3,
+        ..CHANNELS
+    });
+    bench.relays_in_the_kernel(&loads);
+}
