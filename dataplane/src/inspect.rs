@@ -79,7 +79,6 @@ pub struct Way {
 }
 
 /// The tables of a running relay.
-#[derive(Debug)]
 pub struct Running {
     flows: HashMap<MapData, [u64; 5], [u64; 8]>,
     permissions: HashMap<MapData, [u64; 5], [u64; 9]>,

@@ -1,6 +1,8 @@
 //! Relaying in the kernel: coturn's load client over native XDP, and nearly every data packet past the
 //! relay's sockets, counted by the kernel of the relay's host.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use turnpike_bench_rig::load::live::far_end::FarEnd;
@@ -10,7 +12,7 @@ use super::hosts;
 use super::load::{CHANNELS, CHANNELS_V6, INDICATIONS, INDICATIONS_V6, Load, Report, run_all};
 use super::metrics::{self, Metrics, RELAYED_PACKETS};
 use super::relay::{Relay, Setup};
-use super::uclient::echo;
+use super::uclient::{all_arrive, echo};
 
 const SECTION: &str = "[fast_path]\nmode = \"require\"\ninterfaces = [\"client0\", \"peer0\"]\n";
 
@@ -26,11 +28,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_shell(None)
+    }
+
+    /// `shell` starts the relay's command, as [`Setup`] has it.
+    fn with_shell(shell: Option<String>) -> Self {
         let hosts = hosts();
         let far_ends = [&hosts.client, &hosts.peer]
             .map(|host| FarEnd::open(host, "eth0").unwrap_or_else(|error| panic!("{error}")));
         let setup = Setup {
             sections: format!("{SECTION}\n{}", metrics::SECTION),
+            shell,
             ..Setup::default()
         };
         let relay = Relay::start_with(&hosts, &setup);
@@ -163,3 +171,70 @@ fn short_long_and_odd_messages_are_relayed_in_the_kernel() {
     });
     bench.relays_in_the_kernel(&loads);
 }
+
+/// All that the fast path needs of a user who may otherwise nothing.
+const RIGHTS: &str = "-all,+bpf,+net_admin,+perfmon";
+
+#[test]
+fn user_with_exactly_the_rights_that_are_told_has_the_fast_path() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let place = folder.path().display();
+    // The command is the binary, `run`, `--config` and a file that only its owner may read.
+    let shell = format!(
+        "cp \"$1\" {place}/turnpike; cp \"$4\" {place}/turnpike.toml; chmod a+r {place}/*\n\
+         exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps={RIGHTS} \
+         --ambient-caps={RIGHTS} --bounding-set={RIGHTS} {place}/turnpike run --config \
+         {place}/turnpike.toml"
+    );
+    let bench = Bench::with_shell(Some(shell));
+    bench.relays_in_the_kernel(&[CHANNELS]);
+}
+
+#[test]
+fn without_rights_packets_go_through_sockets_and_a_line_says_what_is_missing() {
+    let hosts = hosts();
+    let setup = Setup {
+        sections: SECTION.replace("require", "auto"),
+        shell: Some("exec setpriv --inh-caps=-all --bounding-set=-all \"$@\"".to_owned()),
+        ..Setup::default()
+    };
+    let relay = Relay::start_with(&hosts, &setup);
+    let said = |line: &str| line.contains("fast path") && line.contains("CAP_BPF");
+    relay
+        .process
+        .wait_for_line("what is missing", SAID_WITHIN, said)
+        .unwrap_or_else(|error| panic!("{error}"));
+    all_arrive(&hosts, &relay, &[CHANNELS, INDICATIONS_V6]);
+}
+
+#[test]
+fn normal_stop_leaves_no_program_on_a_device() {
+    let mut bench = Bench::new();
+    let shown = |hosts: &Hosts| hosts.relay.run("ip", ["-d", "link", "show"]).unwrap();
+    assert!(shown(&bench.hosts).contains("xdp"), "none while it runs");
+    bench.relay.process.terminate(SAID_WITHIN).unwrap();
+    let after = shown(&bench.hosts);
+    assert!(!after.contains("xdp"), "{after}");
+}
+
+#[test]
+fn program_of_somebody_else_is_named_and_left_alone() {
+    let hosts = hosts();
+    let _other = FarEnd::open(&hosts.relay, "peer0").unwrap();
+    let setup = Setup {
+        sections: SECTION.replace("require", "auto"),
+        ..Setup::default()
+    };
+    let relay = Relay::start_with(&hosts, &setup);
+    let said = |line: &str| line.contains("peer0 has another XDP program already (`receiver`");
+    relay
+        .process
+        .wait_for_line("whose program it is", SAID_WITHIN, said)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let shown = hosts.relay.run("ip", ["-d", "link", "show"]).unwrap();
+    assert_eq!(shown.matches("prog/xdp").count(), 1, "{shown}");
+}
+
+/// How long the relay may take to say something.
+const SAID_WITHIN: Duration = Duration::from_secs(20);
