@@ -108,7 +108,7 @@ impl LoadError {
             },
             _ => Self::Refused {
                 what,
-                said: chain(error),
+                said: brief(&chain(error)),
             },
         }
     }
@@ -160,6 +160,19 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
     }
 }
 
+/// What the verifier says may be thousands of lines, of which the last ones tell; the whole of it goes
+/// to the log for whoever asks for it.
+fn brief(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    let Some(first) = lines.len().checked_sub(LINES_MAX) else {
+        return said.to_owned();
+    };
+    tracing::debug!("{said}");
+    let last = lines.get(first..).unwrap_or(&[]);
+    let start = lines.first().copied().unwrap_or_default();
+    format!("{start} ... {}", last.join("; "))
+}
+
 /// An error with its causes, which some errors leave out of their text.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -172,4 +185,56 @@ fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Lines of the kernel's words that are shown.
+const LINES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_verifier_are_cut_to_the_last_lines() {
+        let long: String = (0..1_000).map(|line| format!("line {line}\n")).collect();
+        let told = brief(&long);
+        assert!(told.starts_with("line 0 ... line 992; "), "{told}");
+        assert!(told.ends_with("line 999"), "{told}");
+        assert_eq!(brief("short"), "short");
+    }
+
+    #[test]
+    fn missing_right_is_told_from_the_verifiers_refusal() {
+        let denied = io::Error::from_raw_os_error(Errno::EPERM as i32);
+        let error = LoadError::refused("make the tables", &denied);
+        assert!(error.to_string().contains("CAP_BPF"), "{error}");
+        let full = io::Error::from_raw_os_error(Errno::ENOMEM as i32);
+        let error = LoadError::refused("make the tables", &full);
+        assert!(error.to_string().contains("limits.allocations"), "{error}");
+    }
+
+    #[test]
+    fn each_error_says_what_cures_it() {
+        let name = || "eth0".to_owned();
+        let errors = [
+            LoadError::NotBuilt("no linker; `make setup`"),
+            LoadError::NoDevice,
+            LoadError::UnknownDevice(name()),
+            LoadError::Veth(name()),
+            LoadError::Foreign {
+                device: name(),
+                program: "id 7".to_owned(),
+            },
+            LoadError::NotNative {
+                device: name(),
+                source: Errno::EOPNOTSUPP.into(),
+            },
+            LoadError::Sizes,
+        ];
+        for error in errors {
+            let told = error.to_string();
+            let cures = ["make setup", "fast_path.", "limits.allocations"];
+            assert!(cures.iter().any(|cure| told.contains(cure)), "{told}");
+        }
+    }
 }
