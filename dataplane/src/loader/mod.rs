@@ -205,11 +205,12 @@ impl Loaded {
     }
 }
 
-/// Whether a device's driver, not the kernel, refused.
+/// Whether a device's driver, not the kernel, refused: some say that they lack memory when they lack
+/// queues.
 fn is_the_drivers(error: &ProgramError) -> bool {
     matches!(
         error::errno(error),
-        Some(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ERANGE)
+        Some(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ERANGE | Errno::ENOMEM | Errno::ENOSPC)
     )
 }
 

@@ -101,7 +101,11 @@ fn settings(
             channels: config.channels.unwrap_or_else(|| each(CHANNELS_EACH)),
             permissions: config.permissions.unwrap_or_else(|| each(PERMISSIONS_EACH)),
             own_addresses: limit(listeners.len() + services.len() + plan.relay.len()),
-            users: UserBuckets::places(engine.limits.allocations),
+            users: if engine.limits.user_rate.is_unlimited() {
+                1
+            } else {
+                UserBuckets::places(engine.limits.allocations)
+            },
             strangers: STRANGERS,
         },
         relay_ips: plan.relay.iter().map(|it| it.ip).collect(),
