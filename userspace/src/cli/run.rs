@@ -85,13 +85,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         fast_path: true,
         ..Options::default()
     };
-    let descriptors = raise_descriptor_limit()?;
-    if let Some(connections) = plan.leave_descriptors(descriptors) {
-        tracing::info!(
-            "at most {connections} connections of clients: the other half of the descriptors is for \
-             relayed addresses (`ulimit -n`, systemd: LimitNOFILE=)"
-        );
-    }
+    let descriptors = descriptors(&mut plan)?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
     // The shards have theirs; millions of users are not kept once more.
@@ -100,7 +94,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = args.console();
-    let fast_path = say_fast_path(relay.fast_path());
+    let fast_path = told(relay.fast_path());
     if args.quiet {
         tracing::info!("fast path: {fast_path}");
     }
@@ -139,6 +133,18 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         status::print_kernel(&mut out, &reasons)?;
     }
     Ok(out.flush()?)
+}
+
+/// How many descriptors there may be, as many as can be had; half of them are not for connections.
+fn descriptors(plan: &mut Plan) -> io::Result<u64> {
+    let descriptors = raise_descriptor_limit()?;
+    if let Some(connections) = plan.leave_descriptors(descriptors) {
+        tracing::info!(
+            "at most {connections} connections of clients: the other half of the descriptors is for \
+             relayed addresses (`ulimit -n`, systemd: LimitNOFILE=)"
+        );
+    }
+    Ok(descriptors)
 }
 
 /// Name and password that the relay proves itself under; no configured user has the name.
@@ -203,7 +209,7 @@ fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
 }
 
 /// Where packets are relayed, and what is missing for the kernel to do it.
-fn say_fast_path(fast_path: &FastPath) -> String {
+fn told(fast_path: &FastPath) -> String {
     match fast_path {
         FastPath::Off => "off: packets go through sockets".to_owned(),
         FastPath::Missing(error) => format!("none, packets go through sockets: {error}"),
