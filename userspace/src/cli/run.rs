@@ -73,9 +73,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Setup::embedded(args, &host, &mut entropy)?,
     };
     let log = Log::start(&setup.config.log)?;
-    if let Some(mode) = args.fast_path {
-        setup.config.fast_path.mode = mode;
-    }
+    setup.config.fast_path.mode = args.fast_path.unwrap_or(setup.config.fast_path.mode);
     let mut plan = Plan::new(setup.config.clone(), &host, args.port)?;
     let source = stored_credentials(&mut plan)?;
     let prober = prober(&mut entropy);
@@ -94,11 +92,10 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = args.console();
-    let fast_path = told(relay.fast_path());
-    if args.quiet {
-        tracing::info!("fast path: {fast_path}");
-    }
-    let facts = [("rights", rights(descriptors)), ("fast path", fast_path)];
+    let facts = [
+        ("rights", rights(descriptors)),
+        ("fast path", told(relay.fast_path(), out)),
+    ];
     banner::print(&mut out, &plan, &listeners, &setup, &facts)?;
     warn_of_few_descriptors(&plan, descriptors);
     let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
@@ -208,9 +205,10 @@ fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
         .collect()
 }
 
-/// Where packets are relayed, and what is missing for the kernel to do it.
-fn told(fast_path: &FastPath) -> String {
-    match fast_path {
+/// Where packets are relayed, and what is missing for the kernel to do it; logged where nobody sees the
+/// banner.
+fn told(fast_path: &FastPath, out: Console) -> String {
+    let told = match fast_path {
         FastPath::Off => "off: packets go through sockets".to_owned(),
         FastPath::Missing(error) => format!("none, packets go through sockets: {error}"),
         FastPath::On(plane) => {
@@ -220,7 +218,11 @@ fn told(fast_path: &FastPath) -> String {
                 .collect();
             format!("XDP on {}", devices.join(", "))
         }
+    };
+    if matches!(out, Console::Quiet) {
+        tracing::info!("fast path: {told}");
     }
+    told
 }
 
 fn rights(descriptors: u64) -> String {
