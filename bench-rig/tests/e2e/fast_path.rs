@@ -2,16 +2,19 @@
 //! relay's sockets, counted by the kernel of the relay's host.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use serde_json::Value;
+use tempfile::NamedTempFile;
 use turnpike_bench_rig::load::live::far_end::FarEnd;
-use turnpike_bench_rig::netns::{Host, Hosts, PEER_V4, PEER_V6};
+use turnpike_bench_rig::netns::{Host, Hosts, PEER_V4, PEER_V6, RELAY_V4};
 
 use super::hosts;
 use super::load::{CHANNELS, CHANNELS_V6, INDICATIONS, INDICATIONS_V6, Load, Report, run_all};
 use super::metrics::{self, Metrics, RELAYED_PACKETS};
-use super::relay::{Relay, Setup};
+use super::relay::{PASSWORD, Relay, Setup, USER, binary};
 use super::uclient::{all_arrive, echo};
 
 const SECTION: &str = "[fast_path]\nmode = \"require\"\ninterfaces = [\"client0\", \"peer0\"]\n";
@@ -23,6 +26,8 @@ const MESSAGES: u64 = 400;
 struct Bench {
     hosts: Hosts,
     relay: Relay,
+    /// What commands are told that look at it.
+    config: NamedTempFile,
     _far_ends: [FarEnd; 2],
 }
 
@@ -45,6 +50,7 @@ impl Bench {
         Self {
             hosts,
             relay,
+            config: config_file(SECTION),
             _far_ends: far_ends,
         }
     }
@@ -85,6 +91,17 @@ impl Bench {
             after.metrics.text()
         );
     }
+}
+
+/// A configuration of the relay's addresses and these sections.
+fn config_file(sections: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    let text = format!(
+        "anonymous = true\n[[listen]]\ntransport = \"udp\"\naddress = \"{RELAY_V4}:3478\"\n\
+         [relay]\naddresses = [\"{RELAY_V4}\"]\n{sections}"
+    );
+    file.write_all(text.as_bytes()).unwrap();
+    file
 }
 
 /// What the relay's host and the relay have counted.
@@ -234,6 +251,76 @@ fn program_of_somebody_else_is_named_and_left_alone() {
         .unwrap_or_else(|error| panic!("{error}"));
     let shown = hosts.relay.run("ip", ["-d", "link", "show"]).unwrap();
     assert_eq!(shown.matches("prog/xdp").count(), 1, "{shown}");
+}
+
+#[test]
+fn why_says_which_lane_each_direction_of_a_pair_takes() {
+    let bench = Bench::new();
+    let _peer = echo(&bench.hosts);
+    let load = Load {
+        messages: 1_000,
+        ..CHANNELS
+    };
+    let mut call = load.call(&bench.hosts, USER, PASSWORD);
+    let client = client_of(&bench.hosts);
+    // uclient's peer listens on this port.
+    let peer = format!("{PEER_V4}:3480");
+    let way = |client: &str, peer: &str| {
+        let (binary, config) = (binary().display().to_string(), bench.config.path());
+        let config = config.display().to_string();
+        let arguments = ["why", client, peer, "--config", &config, "--json"];
+        let mut command = bench.hosts.relay.command(&binary);
+        let output = command.args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str::<Value>(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    };
+    let found = way(&client, &peer);
+    for direction in ["to_peer", "to_client"] {
+        assert_eq!(found["ways"][0][direction]["lane"], "xdp", "{found}");
+    }
+    let refused = way(&client, "192.0.2.7:5000");
+    assert_eq!(refused["ways"][0]["to_peer"]["lane"], "none", "{refused}");
+    let stranger = way("192.0.2.8:1", &peer);
+    assert_eq!(stranger["running"], true, "{stranger}");
+    assert_eq!(stranger["ways"], Value::Array(Vec::new()));
+    assert!(call.lives(), "it was over before it was asked about");
+}
+
+/// The one UDP socket of the client host.
+#[track_caller]
+fn client_of(hosts: &Hosts) -> String {
+    let sockets = hosts.client.run("ss", ["-Hun"]).unwrap();
+    let mut columns = sockets.split_whitespace();
+    let client = columns.find(|column| column.starts_with("10.77.1.2:"));
+    client
+        .unwrap_or_else(|| panic!("no socket: {sockets}"))
+        .to_owned()
+}
+
+#[test]
+fn doctor_says_of_each_device_whether_it_would_do() {
+    let hosts = hosts();
+    let _other = FarEnd::open(&hosts.relay, "peer0").unwrap();
+    let config = config_file(SECTION);
+    let path = config.path().display().to_string();
+    let mut command = hosts.relay.command(binary());
+    let output = command
+        .args(["doctor", "--json", "--config", &path])
+        .output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "a device is taken");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let verdict = |subject: &str| {
+        let findings = said["findings"].as_array().unwrap();
+        let found = findings.iter().find(|it| it["subject"] == subject);
+        found.unwrap_or_else(|| panic!("nothing on {subject}: {said}"))["verdict"].clone()
+    };
+    assert_eq!(said["fast_path"], "fail");
+    assert_eq!(verdict("client0: device"), "pass");
+    assert_eq!(verdict("peer0: device"), "fail");
+    for subject in ["programs", "kernel", "CAP_BPF", "client0: MTU"] {
+        assert_eq!(verdict(subject), "pass", "{subject}");
+    }
 }
 
 /// How long the relay may take to say something.
