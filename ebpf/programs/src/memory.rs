@@ -18,11 +18,11 @@ pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
     // The compiler must not work the pointer out twice, once to compare and once to use: the verifier
     // would not know them for the same.
     // SAFETY: no instruction at all.
-    unsafe { asm!("", inout(reg) at, options(pure, nomem, nostack)) };
+    unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack)) };
     let mut past = at + size_of::<T>();
     // Nor may it turn `at + 1 > end` into `at >= end`, of which the verifier learns nothing.
     // SAFETY: no instruction at all.
-    unsafe { asm!("", inout(reg) past, options(pure, nomem, nostack)) };
+    unsafe { asm!("/* {0} */", inout(reg) past, options(pure, nomem, nostack)) };
     if past > ctx.data_end() {
         return None;
     }
