@@ -68,6 +68,9 @@ impl DataPlane {
     /// # Errors
     /// [`LoadError`], which says what is missing and what cures it. Nothing is left behind then.
     pub fn start(settings: &Settings) -> Result<Self, LoadError> {
+        for device in &settings.interfaces {
+            loader::look_at(device, settings.is_named)?;
+        }
         let layout = layout(settings)?;
         let mut loaded = loader::load(&layout, &settings.sizes)?;
         write_own_addresses(&loaded, settings)?;

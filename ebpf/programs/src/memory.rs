@@ -14,15 +14,13 @@ pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
     if offset > OFFSET_MAX {
         return None;
     }
-    let mut at = ctx.data() + offset;
-    // The compiler must not work the pointer out twice, once to compare and once to use: the verifier
-    // would not know them for the same.
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack)) };
+    let at = ctx.data() + offset;
     let mut past = at + size_of::<T>();
-    // Nor may it turn `at + 1 > end` into `at >= end`, of which the verifier learns nothing.
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) past, options(pure, nomem, nostack)) };
+    if size_of::<T>() == 1 {
+        // The compiler must not turn `at + 1 > end` into `at >= end`, of which the verifier learns nothing.
+        // SAFETY: the register is set to what it is.
+        unsafe { asm!("{0} = {0}", inout(reg) past, options(pure, nomem, nostack)) };
+    }
     if past > ctx.data_end() {
         return None;
     }

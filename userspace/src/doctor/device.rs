@@ -16,6 +16,7 @@ const MTU_MAX: u32 = 3_498;
 pub(super) fn examine(name: &str, wanted: &Wanted) -> Vec<Finding> {
     let folder = Path::new("/sys/class/net").join(name);
     let mut findings = vec![attachable(name, loader::look_at(name, wanted.are_named))];
+    // Another namespace's devices are not in the files that are mounted here.
     if !folder.exists() {
         return findings;
     }
