@@ -197,10 +197,7 @@ impl NextHops {
         for change in changes {
             match change {
                 Change::Neighbour(neighbour) => state.neighbour_changed(neighbour),
-                Change::Link(index) => {
-                    state.link_changed(*index);
-                    moved = true;
-                }
+                Change::Link(index) => moved |= state.link_changed(*index),
                 Change::Routes => moved = true,
             }
         }
@@ -291,14 +288,20 @@ impl State {
         }
     }
 
-    fn link_changed(&mut self, index: u32) {
-        self.links.retain(|known, link| {
+    /// Whether it was one that hops lead through, or may lead through.
+    fn link_changed(&mut self, index: u32) -> bool {
+        let known = self.links.len();
+        self.links.retain(|other, link| {
             let is_above = link.is_some_and(|link| link.below.is_some_and(|(it, _)| it == index));
-            *known != index && !is_above
+            *other != index && !is_above
         });
-        for (id, via) in self.hops.vias() {
-            self.update(id, via);
+        let concerns = self.links.len() < known || self.devices.contains(&index);
+        if concerns {
+            for (id, via) in self.hops.vias() {
+                self.update(id, via);
+            }
         }
+        concerns
     }
 
     /// Writes what a hop is now, if that is something new.

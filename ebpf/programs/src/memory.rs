@@ -14,14 +14,22 @@ pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
     if offset > OFFSET_MAX {
         return None;
     }
+    let (mut offset, mut end) = (offset, ctx.data_end());
+    // What the compiler knows of these it may use in ways that the verifier does not follow: parts of
+    // the offset added to the pointer one by one, the lower halves of pointers moved.
+    // SAFETY: the registers are set to what they are.
+    unsafe {
+        asm!("{0} = {0}", "{1} = {1}", inout(reg) offset, inout(reg) end,
+            options(pure, nomem, nostack));
+    }
     let at = ctx.data() + offset;
     let mut past = at + size_of::<T>();
     if size_of::<T>() == 1 {
-        // The compiler must not turn `at + 1 > end` into `at >= end`, of which the verifier learns nothing.
+        // Of `at >= end`, as which it would write this, the verifier learns nothing.
         // SAFETY: the register is set to what it is.
         unsafe { asm!("{0} = {0}", inout(reg) past, options(pure, nomem, nostack)) };
     }
-    if past > ctx.data_end() {
+    if past > end {
         return None;
     }
     Some(at as *mut T)
