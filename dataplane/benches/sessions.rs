@@ -8,7 +8,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
+    clippy::panic,
     reason = "a measurement: a panic says why there is none"
 )]
 
@@ -33,7 +33,7 @@ const SESSIONS: u32 = 100_000;
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 
 fn main() {
-    let asked = std::env::args().filter_map(|text| text.parse().ok()).next();
+    let asked = std::env::args().find_map(|text| text.parse().ok());
     let sessions: u32 = asked.unwrap_or(SESSIONS);
     unshare(CloneFlags::CLONE_NEWNET).expect("this needs root");
     for arguments in [
