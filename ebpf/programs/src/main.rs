@@ -41,7 +41,7 @@ use turnpike_abi::{Fate, Reason};
 
 use self::from_client::Decision;
 use self::packet::Packet;
-use self::tables::config;
+use self::tables::{config, is_relayed};
 
 #[xdp]
 pub fn relay(ctx: XdpContext) -> u32 {
@@ -62,13 +62,10 @@ pub fn pass(_: XdpContext) -> u32 {
 /// The reason and the action of a packet that leaves, or why it does not.
 #[inline(always)]
 fn forward(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
-    let packet = Packet::parse(ctx)?;
-    let config = config();
     // SAFETY: the helper takes nothing and may be called anywhere.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    let port = u16::from_be(packet.near.port);
-    let is_relayed = port >= config.relay_port_min && port <= config.relay_port_max;
-    let plan = if is_relayed {
+    let packet = Packet::parse(ctx)?.forgotten(now);
+    let plan = if is_relayed(packet.near.port) {
         from_peer::decide(&packet, now)?
     } else {
         match from_client::decide(ctx, &packet, now)? {
@@ -76,7 +73,7 @@ fn forward(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
             Decision::Answer(request) => return binding::answer(ctx, &packet, &request),
         }
     };
-    rewrite::leave(ctx, &packet, &plan, now)
+    rewrite::leave(ctx, &packet, &plan.forgotten(now), now)
 }
 
 #[panic_handler]

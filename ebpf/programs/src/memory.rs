@@ -14,22 +14,15 @@ pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
     if offset > OFFSET_MAX {
         return None;
     }
-    let (mut offset, mut end) = (offset, ctx.data_end());
-    // What the compiler knows of these it may use in ways that the verifier does not follow: parts of
-    // the offset added to the pointer one by one, the lower halves of pointers moved.
-    // SAFETY: the registers are set to what they are.
+    let mut at = ctx.data();
+    // The compiler must not work the pointer out twice, once to compare and once to use: the verifier
+    // would not know them for the same.
+    // SAFETY: an addition.
     unsafe {
-        asm!("{0} = {0}", "{1} = {1}", inout(reg) offset, inout(reg) end,
+        asm!("{at} += {offset}", at = inout(reg) at, offset = in(reg) offset,
             options(pure, nomem, nostack));
     }
-    let at = ctx.data() + offset;
-    let mut past = at + size_of::<T>();
-    if size_of::<T>() == 1 {
-        // Of `at >= end`, as which it would write this, the verifier learns nothing.
-        // SAFETY: the register is set to what it is.
-        unsafe { asm!("{0} = {0}", inout(reg) past, options(pure, nomem, nostack)) };
-    }
-    if past > end {
+    if at + size_of::<T>() > ctx.data_end() {
         return None;
     }
     Some(at as *mut T)
@@ -50,6 +43,20 @@ pub fn write<T: Copy>(ctx: &XdpContext, offset: usize, value: T) -> Option<()> {
     // SAFETY: the whole value was held against the end of the frame just now.
     unsafe { at.write_unaligned(value) };
     Some(())
+}
+
+/// The same value, of which the verifier has forgotten what it knew; below `BOUND`, a power of two.
+///
+/// The verifier walks a path anew for everything that it knows to be different there. Where paths meet,
+/// what they brought along is made equal for it, or it would walk the rest of the program for each.
+#[inline(always)]
+pub fn forget<const BOUND: u64>(mut value: u64, unknown: u64) -> u64 {
+    // SAFETY: twice the same bits, which undo each other.
+    unsafe {
+        asm!("{value} ^= {unknown}", "{value} ^= {unknown}", value = inout(reg) value,
+            unknown = in(reg) unknown, options(pure, nomem, nostack));
+    }
+    if BOUND == 0 { value } else { value & (BOUND - 1) }
 }
 
 /// Copies a map's value word by word, each read once: the control plane may be writing it.

@@ -6,7 +6,7 @@
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Address, Endpoint, Reason, sum};
 
-use crate::memory::{pointer, read};
+use crate::memory::{forget, pointer, read};
 
 /// A UDP datagram in a frame.
 pub struct Packet {
@@ -56,6 +56,26 @@ impl Packet {
             Some(TYPE_IPV6) => Self::ipv6(ctx, ETHERNET, 0),
             Some(TYPE_VLAN) => Self::tagged(ctx),
             _ => Err(Reason::NotIp),
+        }
+    }
+
+    /// The same, without what the verifier knows of the way it was read.
+    #[inline(always)]
+    pub fn forgotten(self, unknown: u64) -> Self {
+        let end = |end: Endpoint| Endpoint {
+            address: Address(end.address.0.map(|word| forget::<0>(word, unknown))),
+            port: end.port,
+        };
+        Self {
+            far: end(self.far),
+            near: end(self.near),
+            payload: forget::<128>(self.payload as u64, unknown) as usize,
+            length: forget::<4_096>(self.length as u64, unknown) as usize,
+            tag: forget::<0x1_0000>(self.tag.into(), unknown) as u16,
+            dont_fragment: forget::<2>(self.dont_fragment.into(), unknown) != 0,
+            traffic_class: forget::<256>(self.traffic_class.into(), unknown) as u8,
+            time_to_live: forget::<256>(self.time_to_live.into(), unknown) as u8,
+            ..self
         }
     }
 

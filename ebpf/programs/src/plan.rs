@@ -1,6 +1,8 @@
 //! What was decided on a packet, before anything of it is changed.
 
-use turnpike_abi::{Endpoint, Reason};
+use turnpike_abi::{Address, Endpoint, Reason};
+
+use crate::memory::forget;
 
 /// How a datagram leaves.
 pub struct Plan {
@@ -20,6 +22,55 @@ pub struct Plan {
     pub sender: Option<Payer>,
     /// Which bytes go on.
     pub payload: Payload,
+}
+
+impl Plan {
+    /// The same, without what the verifier knows of the way it was made.
+    #[inline(always)]
+    pub fn forgotten(self, unknown: u64) -> Self {
+        let word = |word: u64| forget::<0>(word, unknown);
+        let end = |end: Endpoint| Endpoint {
+            address: Address(end.address.0.map(word)),
+            port: word(end.port.into()) as u16,
+        };
+        let (kind, channel, peer) = match self.form {
+            Form::Bare => (0, 0, Endpoint::default()),
+            Form::Channel(number) => (1, number, Endpoint::default()),
+            Form::Data(peer) => (2, 0, peer),
+        };
+        let form = match forget::<4>(kind, unknown) {
+            0 => Form::Bare,
+            1 => Form::Channel(word(channel.into()) as u16),
+            _ => Form::Data(end(peer)),
+        };
+        let sender = self.sender.unwrap_or(Payer::NOBODY);
+        Self {
+            source: end(self.source),
+            destination: end(self.destination),
+            form,
+            next_hop: word(self.next_hop.into()) as u32,
+            reason: self.reason,
+            payer: self.payer,
+            sender: Some(Payer {
+                slot: word(sender.slot.into()) as u32,
+                generation: word(sender.generation.into()) as u32,
+            })
+            .filter(|sender| sender.slot != Payer::NOBODY.slot),
+            payload: Payload {
+                offset: forget::<256>(self.payload.offset as u64, unknown) as usize,
+                length: forget::<4_096>(self.payload.length.into(), unknown) as u16,
+                removed: word(self.payload.removed),
+                dont_fragment: forget::<2>(self.payload.dont_fragment.into(), unknown) != 0,
+            },
+        }
+    }
+}
+
+impl Payer {
+    const NOBODY: Self = Self {
+        slot: u32::MAX,
+        generation: 0,
+    };
 }
 
 /// The application's bytes in a frame.

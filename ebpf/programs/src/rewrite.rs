@@ -203,6 +203,9 @@ fn write_all(
     };
     if sizes.padding != 0 {
         let end = sizes.payload + usize::from(plan.payload.length);
+        if end > FRAME_MAX {
+            return None;
+        }
         indication::write_padding(ctx, end, sizes.padding)?;
     }
     write_ethernet(ctx, hop, packet.tag, sizes.is_v6)?;
@@ -281,6 +284,9 @@ fn write_ipv6(ctx: &XdpContext, packet: &Packet, plan: &Plan, sizes: &Sizes) -> 
     let head = u64::from(first) | u64::from(second) << 32;
     write(ctx, sizes.ip, [head, sh, sl, dh, dl])
 }
+
+/// Never exceeded; the verifier wants to see a bound.
+const FRAME_MAX: usize = 4_096;
 
 /// PCP and DEI of a VLAN tag.
 const PRIORITY: u16 = 0xf000;

@@ -52,6 +52,13 @@ pub fn config() -> Config {
     Config::from_words(&unsafe { read_volatile(&raw const CONFIG) })
 }
 
+/// Whether a port, network order, is in the relay range.
+#[inline(always)]
+pub fn is_relayed(port: u16) -> bool {
+    let (config, port) = (config(), u16::from_be(port));
+    port >= config.relay_port_min && port <= config.relay_port_max
+}
+
 const SESSIONS: u32 = 1_024;
 
 /// BPF_F_MMAPABLE: the process reads counters without a system call for each.
