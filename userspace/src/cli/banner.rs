@@ -259,6 +259,7 @@ mod tests {
                 ip: [10, 0, 0, 1].into(),
                 external: Some([198, 51, 100, 7].into()),
             }],
+            devices: Vec::new(),
             config: Config::embedded("u", "p"),
             stored: crate::database::StoredCredentials::default(),
         }
@@ -290,7 +291,8 @@ mod tests {
             is_self_signed: true,
         };
         let mut out = Vec::new();
-        print(&mut out, &plan(), &listeners, &setup, "none").unwrap();
+        let facts = [("rights", "none".to_owned())];
+        print(&mut out, &plan(), &listeners, &setup, &facts).unwrap();
         String::from_utf8(out).unwrap()
     }
 
