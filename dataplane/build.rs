@@ -1,4 +1,4 @@
-//! Builds the relay's eBPF programs, or leaves a message in their place.
+//! Builds the XDP programs, or leaves a message in their place.
 
 fn main() -> Result<(), String> {
     turnpike_ebpf_builder::build("../ebpf/programs", "programs")

@@ -28,7 +28,7 @@ struct Hop {
 
 #[derive(Debug)]
 pub(super) struct Hops {
-    /// The first is [`HopId::NONE`], and stays empty.
+    /// The first are no next hops, and stay empty.
     slots: Vec<Option<Hop>>,
     free: Vec<u32>,
     by_via: HashMap<Via, HopId>,
@@ -40,7 +40,7 @@ pub(super) struct Hops {
 impl Hops {
     pub(super) fn new(max: u32) -> Self {
         Self {
-            slots: vec![None],
+            slots: (0..HopId::FIRST).map(|_| None).collect(),
             free: Vec::new(),
             by_via: HashMap::new(),
             max: max as usize,
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn id_is_shared_and_free_after_its_last_holder() {
-        let mut hops = Hops::new(3);
+        let mut hops = Hops::new(4);
         let (first, is_new) = hops.hold(via(1));
         assert!(is_new && first != HopId::NONE);
         assert_eq!(hops.hold(via(1)), (first, false));
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn ids_are_bounded_and_beyond_is_none() {
-        let mut hops = Hops::new(3);
+        let mut hops = Hops::new(4);
         let (first, second) = (hops.hold(via(1)).0, hops.hold(via(2)).0);
         assert_ne!(first, second);
         assert_eq!(hops.hold(via(3)), (HopId::NONE, false));

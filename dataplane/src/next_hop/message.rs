@@ -71,13 +71,21 @@ impl Change {
             RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message) => {
                 Some(Self::Link(message.header.index))
             }
-            RouteNetlinkMessage::NewRoute(_)
-            | RouteNetlinkMessage::DelRoute(_)
-            | RouteNetlinkMessage::NewRule(_)
-            | RouteNetlinkMessage::DelRule(_) => Some(Self::Routes),
+            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) => {
+                leads_out(message).then_some(Self::Routes)
+            }
+            RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => Some(Self::Routes),
             _ => None,
         }
     }
+}
+
+/// Routes to this host itself come and go with every device and address.
+const fn leads_out(message: &RouteMessage) -> bool {
+    !matches!(
+        message.header.kind,
+        RouteType::Local | RouteType::Broadcast | RouteType::Multicast | RouteType::Anycast
+    )
 }
 
 /// `None` for a route that ends here, or leads nowhere, or to many.
@@ -253,6 +261,19 @@ mod tests {
         message.header.state = NeighbourState::Stale;
         let stale = neighbour(&message).unwrap();
         assert_eq!((stale.mac, stale.is_sure), (Some(Mac([2; 6])), false));
+    }
+
+    #[test]
+    fn events_of_routes_to_this_host_change_no_way() {
+        let mut message = RouteMessage::default();
+        message.header.kind = RouteType::Local;
+        let event = RouteNetlinkMessage::NewRoute(message.clone());
+        assert_eq!(Change::read(&event), None);
+        for kind in [RouteType::Unicast, RouteType::Unreachable] {
+            message.header.kind = kind;
+            let event = RouteNetlinkMessage::DelRoute(message.clone());
+            assert_eq!(Change::read(&event), Some(Change::Routes), "{kind:?}");
+        }
     }
 
     #[test]

@@ -64,13 +64,18 @@ pub struct NextHop {
     pub mtu: u32,
 }
 
-/// Names a [`NextHop`]; [`NONE`](Self::NONE) stands for the slow lane.
+/// Names a [`NextHop`]; an index of the programs' table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HopId(pub u32);
 
 impl HopId {
-    /// Never resolved: no route, no room, or not a device that the programs may send by.
-    pub const NONE: Self = Self(0);
+    /// This host itself: the packet is for another of its relayed addresses.
+    pub const HERE: Self = Self(turnpike_abi::NextHop::HERE);
+    /// Never resolved: no route, no room, or not a device that the programs may send by. Packets take
+    /// the slow lane.
+    pub const NONE: Self = Self(1);
+    /// The first that stands for a next hop.
+    const FIRST: u32 = 2;
 }
 
 /// From which of our addresses to which of others'.
@@ -85,7 +90,7 @@ pub struct Way {
 /// How many of everything.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Ids in use, [`HopId::NONE`] included.
+    /// Ids in use, those that never stand for a next hop included.
     pub hops: u32,
     /// Routes remembered between two changes of the kernel's routes.
     pub routes: usize,
@@ -96,7 +101,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            hops: 4_096,
+            hops: turnpike_abi::maps::NEXT_HOPS_MAX,
             routes: 65_536,
             questions: 256,
         }
@@ -192,10 +197,7 @@ impl NextHops {
         for change in changes {
             match change {
                 Change::Neighbour(neighbour) => state.neighbour_changed(neighbour),
-                Change::Link(index) => {
-                    state.link_changed(*index);
-                    moved = true;
-                }
+                Change::Link(index) => moved |= state.link_changed(*index),
                 Change::Routes => moved = true,
             }
         }
@@ -286,14 +288,20 @@ impl State {
         }
     }
 
-    fn link_changed(&mut self, index: u32) {
-        self.links.retain(|known, link| {
+    /// Whether it was one that hops lead through, or may lead through.
+    fn link_changed(&mut self, index: u32) -> bool {
+        let known = self.links.len();
+        self.links.retain(|other, link| {
             let is_above = link.is_some_and(|link| link.below.is_some_and(|(it, _)| it == index));
-            *known != index && !is_above
+            *other != index && !is_above
         });
-        for (id, via) in self.hops.vias() {
-            self.update(id, via);
+        let concerns = self.links.len() < known || self.devices.contains(&index);
+        if concerns {
+            for (id, via) in self.hops.vias() {
+                self.update(id, via);
+            }
         }
+        concerns
     }
 
     /// Writes what a hop is now, if that is something new.

@@ -15,11 +15,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::NextHops;
-use super::kernel::MESSAGE_MAX;
 use super::message::Change;
+use crate::netlink::MESSAGE_MAX;
 
 /// How often unknown neighbours are asked for, and silent ones whether they are still there.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two goes through all that hold ids: a route that flaps must not keep a core busy.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Events taken together.
 const CHANGES_MAX: usize = 1_024;
@@ -66,20 +69,27 @@ impl Drop for Watch {
 
 fn run(hops: &NextHops, mut events: Events, stop: &EventFd, moved: impl Fn()) {
     let mut asked = Instant::now();
+    let (mut is_moved, mut followed) = (false, None::<Instant>);
     loop {
-        match events.wait(stop, ASK_EVERY) {
+        let rest = followed.map_or(Duration::ZERO, |at| {
+            FOLLOW_EVERY.saturating_sub(at.elapsed())
+        });
+        if is_moved && rest.is_zero() {
+            (is_moved, followed) = (false, Some(Instant::now()));
+            moved();
+        }
+        let patience = if is_moved { rest } else { ASK_EVERY };
+        match events.wait(stop, patience) {
             Ok(Woken::ToStop) | Err(_) => return,
-            Ok(Woken::ByEvents) => match events.read() {
-                Ok(changes) => {
-                    if hops.take(&changes) {
-                        moved();
+            Ok(Woken::ByEvents) => {
+                is_moved |= match events.read() {
+                    Ok(changes) => hops.take(&changes),
+                    Err(_lost) => {
+                        hops.start_over();
+                        true
                     }
-                }
-                Err(_lost) => {
-                    hops.start_over();
-                    moved();
-                }
-            },
+                };
+            }
             Ok(Woken::ByTime) => {}
         }
         if asked.elapsed() >= ASK_EVERY {

@@ -27,12 +27,12 @@ pub fn decide(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Decision, R
             channel_data(ctx, packet, number, length, now).map(Decision::Relay)
         }
         Some([indication::SEND, length]) if packet.length >= STUN => {
-            indication::send(ctx, packet, length, now).map(Decision::Relay)
+            let _ = length;
+            Err(Reason::Unusual)
         }
         Some([binding::REQUEST, length]) if packet.length >= STUN => {
-            binding::readable(ctx, packet, length, now)?
-                .map(Decision::Answer)
-                .ok_or_else(|| control(packet, now))
+            let _ = length;
+            Err(control(packet, now))
         }
         _ => Err(control(packet, now)),
     }
@@ -94,13 +94,7 @@ fn padding(ctx: &XdpContext, packet: &Packet, length: u16) -> Result<u64, Reason
     match behind {
         0 => Ok(0),
         1..=3 => {
-            let from = CHANNEL_DATA + length;
-            Ok(indication::sum_of_rest(
-                ctx,
-                packet.payload,
-                from,
-                packet.length,
-            ))
+            Err(Reason::Unusual)
         }
         4..=0xffff => Err(Reason::Unusual),
         _ => Err(Reason::Malformed),

@@ -10,6 +10,10 @@ use aya_ebpf::programs::XdpContext;
 /// A pointer to a `T` at `offset` of the frame, if all of it is there.
 #[inline(always)]
 pub fn pointer<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
+    // The verifier learns nothing of pointers that may lie further than 65,535 bytes on.
+    if offset > OFFSET_MAX {
+        return None;
+    }
     let mut at = ctx.data();
     // The compiler must not work the pointer out twice, once to compare and once to use: the verifier
     // would not know them for the same.
@@ -93,3 +97,6 @@ pub unsafe fn replace(at: *mut u64, before: u64, after: u64) -> bool {
     }
     found == before
 }
+
+/// Longer than any frame that a program meets.
+const OFFSET_MAX: usize = 0x3fff;
