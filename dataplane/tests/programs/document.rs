@@ -6,7 +6,9 @@ const DOCUMENT: &str = include_str!("../../../docs/fast-path.md");
 
 #[test]
 fn document_lists_every_reason_and_no_other() {
-    let (_, list) = DOCUMENT.split_once("## Every reason").expect("the document has the list");
+    let (_, list) = DOCUMENT
+        .split_once("## Every reason")
+        .expect("the document has the list");
     let rows = list.lines().filter_map(|line| {
         let mut cells = line.split('|').map(str::trim).skip(1);
         let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;

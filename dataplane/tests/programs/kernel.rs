@@ -55,7 +55,7 @@ impl Kernel {
             stranger_full: full,
             relay_port_min: *RELAY_PORTS.start(),
             relay_port_max: *RELAY_PORTS.end(),
-            flags: Config::ANSWER_BINDING,
+            flags: 0,
             cpus: aya::util::nr_cpus().unwrap() as u32,
             shards: 2,
             ports_per_shard: 8_192,
@@ -349,8 +349,6 @@ const fn end(is_live: bool) -> u64 {
 
 fn load(config: &Config) -> Ebpf {
     let object = PROGRAMS.unwrap_or_else(|missing| panic!("{missing}"));
-    let other = std::env::var_os("TURNPIKE_OBJECT").map(|p| std::fs::read(p).unwrap());
-    let object = other.as_deref().unwrap_or(object);
     let mut ebpf = EbpfLoader::new()
         .override_global(maps::CONFIG, config.words().as_slice(), true)
         .map_max_entries(maps::ALLOCATIONS, config.lines().unwrap())
@@ -373,5 +371,9 @@ fn load_program(ebpf: &mut Ebpf, name: &str) -> ProgramFd {
     if let Err(error) = program.load() {
         panic!("the verifier refuses {name}: {error:?}");
     }
-    program.fd().expect("it is loaded").try_clone().expect("a descriptor")
+    program
+        .fd()
+        .expect("it is loaded")
+        .try_clone()
+        .expect("a descriptor")
 }

@@ -172,19 +172,3 @@ fn strangers_of_one_prefix_share_a_bucket_and_clients_do_not_pay() {
         );
     }
 }
-
-#[test]
-fn binding_requests_are_answered_however_many_there_are() {
-    let world = world();
-    let (cost, full) = strangers(1);
-    let kernel = Kernel::with_strangers(&world, cost, full);
-    let frame = Frame::new(
-        addr("198.51.100.7:1"),
-        addr(SERVER_4),
-        stun(0x0001, ID, &[]),
-    )
-    .bytes();
-    for _ in 0..20 {
-        assert_eq!(kernel.run(&frame).reasons, [Reason::BindingAnswered]);
-    }
-}

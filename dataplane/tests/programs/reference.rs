@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use turnpike_abi::Reason;
 
 use crate::frame::{self, Checksum, Frame, total, total_with_pseudo_header, udp_checksum};
-use crate::world::{Allocation, FORBIDDEN, INGRESS, RELAY_PORTS, World, addr};
+use crate::world::{Allocation, FORBIDDEN, RELAY_PORTS, World, addr};
 
 /// What should become of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,6 @@ struct Datagram {
     /// How far the checksum is from right, modulo 65,535.
     error: u64,
     payload: Vec<u8>,
-    macs: [[u8; 6]; 2],
 }
 
 /// What a payload becomes on its way.
@@ -87,10 +86,7 @@ pub(crate) fn judge(world: &World, bytes: &[u8], chosen: Chosen) -> Outcome {
     } else {
         from_client(world, &datagram, chosen)
     };
-    let sent = decided.and_then(|onward| match onward {
-        Some(onward) => send(world, &datagram, &onward, chosen),
-        None => Ok(answer(&datagram)),
-    });
+    let sent = decided.and_then(|onward| send(world, &datagram, &onward, chosen));
     sent.unwrap_or_else(|reason| match reason.fate() {
         turnpike_abi::Fate::Passed => Outcome::Passed(reason),
         _ => Outcome::Dropped(reason),
@@ -113,12 +109,7 @@ fn take_apart(bytes: &[u8]) -> Result<Datagram, Reason> {
         Some(0x86dd) => ipv6(packet)?,
         _ => return Err(Reason::NotIp),
     };
-    let mac = |at: usize| bytes[at..at + 6].try_into().unwrap();
-    Ok(Datagram {
-        tag,
-        macs: [mac(0), mac(6)],
-        ..whole
-    })
+    Ok(Datagram { tag, ..whole })
 }
 
 fn ipv4(packet: &[u8]) -> Result<Datagram, Reason> {
@@ -198,16 +189,14 @@ fn datagram(
         checksum: field(6),
         error: total_with_pseudo_header(from, to, udp) % 65_535,
         payload: udp[8..].to_vec(),
-        macs: [[0; 6]; 2],
     })
 }
 
-/// `None` answers a Binding request.
 fn from_client<'a>(
     world: &'a World,
     datagram: &Datagram,
     chosen: Chosen,
-) -> Result<Option<Onward<'a>>, Reason> {
+) -> Result<Onward<'a>, Reason> {
     let payload = &datagram.payload;
     let live = world.allocations.iter().find(|allocation| {
         allocation.is_live
@@ -221,13 +210,10 @@ fn from_client<'a>(
         Reason::NotOurs
     };
     if payload.len() >= 4 && (0x40..=0x7f).contains(&payload[0]) {
-        return channel_data(world, live, stranger, payload, chosen).map(Some);
+        return channel_data(world, live, stranger, payload, chosen);
     }
     if payload.len() >= 20 && payload[..2] == [0x00, 0x16] {
-        return send_indication(world, live, stranger, payload, chosen).map(Some);
-    }
-    if is_listener && is_plain_binding(datagram) {
-        return Ok(None);
+        return send_indication(world, live, stranger, payload, chosen);
     }
     Err(if live.is_some() || is_listener {
         Reason::Control
@@ -312,7 +298,14 @@ fn send_indication<'a>(
         .ok_or_else(|| elsewhere(allocation))?;
     debug_assert_eq!(relayed.is_ipv4(), peer.is_ipv4());
     admit(world, permission, peer)?;
-    to_peer(world, allocation, peer, &message[data], Reason::SendToPeer, chosen)
+    to_peer(
+        world,
+        allocation,
+        peer,
+        &message[data],
+        Reason::SendToPeer,
+        chosen,
+    )
 }
 
 fn elsewhere(allocation: &Allocation) -> Reason {
@@ -358,7 +351,7 @@ fn to_peer<'a>(
         if !world.is_here(peer) {
             return Err(Reason::Lane);
         }
-        let mut onward = from_peer(world, relayed, peer, payload, chosen)?.unwrap();
+        let mut onward = from_peer(world, relayed, peer, payload, chosen)?;
         onward.reason = Reason::AllocationToAllocation;
         return Ok(onward);
     }
@@ -377,7 +370,7 @@ fn from_peer<'a>(
     relayed: SocketAddr,
     payload: &[u8],
     chosen: Chosen,
-) -> Result<Option<Onward<'a>>, Reason> {
+) -> Result<Onward<'a>, Reason> {
     let mut owners = world.allocations.iter();
     let owner =
         owners.find(|allocation| allocation.is_live && allocation.relayed.contains(&relayed));
@@ -412,13 +405,13 @@ fn from_peer<'a>(
         ];
         (frame::stun(0x0017, id, &attributes), Reason::PeerToData)
     };
-    Ok(Some(Onward {
+    Ok(Onward {
         reason,
         from: allocation.server,
         to: allocation.client,
         message,
         allocation,
-    }))
+    })
 }
 
 fn admit(
@@ -489,49 +482,6 @@ fn send(
     }
     debug_assert!(onward.allocation.is_live);
     Ok(Outcome::Left(onward.reason, hop.device, bytes))
-}
-
-/// Whether a Binding request holds nothing but what may be ignored.
-fn is_plain_binding(datagram: &Datagram) -> bool {
-    let message = &datagram.payload;
-    if !(20..=128).contains(&message.len()) || message[..2] != [0, 1] {
-        return false;
-    }
-    let length = usize::from(u16::from_be_bytes([message[2], message[3]]));
-    if length + 20 != message.len() || length % 4 != 0 || message[4..8] != [0x21, 0x12, 0xa4, 0x42]
-    {
-        return false;
-    }
-    let is_right = match datagram.checksum {
-        0 => datagram.source.is_ipv4(),
-        _ => datagram.error == 0,
-    };
-    let is_marked = || {
-        let crc = frame::fingerprint(&message[..20]).to_be_bytes();
-        message[20..] == [&[0x80, 0x28, 0, 4], &crc[..]].concat()
-    };
-    is_right && (message.len() == 20 || message.len() == 28 && is_marked())
-}
-
-fn answer(datagram: &Datagram) -> Outcome {
-    let message = &datagram.payload;
-    let id = message[8..20].try_into().unwrap();
-    let attributes = [(0x0020, frame::xor_address(datagram.source, id))];
-    let mut answer = frame::stun(0x0101, id, &attributes);
-    if has_fingerprint(message) {
-        answer = frame::with_fingerprint(answer);
-    }
-    let mut out = Frame::new(datagram.destination, datagram.source, answer);
-    let [to, from] = datagram.macs;
-    (out.to, out.from) = (from, to);
-    out.tag = datagram.tag;
-    out.dont_fragment = true;
-    out.identification = 0;
-    Outcome::Left(Reason::BindingAnswered, INGRESS, out.bytes())
-}
-
-fn has_fingerprint(message: &[u8]) -> bool {
-    message.len() == 28
 }
 
 #[test]

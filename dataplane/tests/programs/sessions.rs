@@ -271,11 +271,27 @@ fn send_indications_that_are_not_read_go_to_the_server_and_false_ones_end() {
     run(with_fingerprint(plain.clone()), Reason::Unusual);
     run(stun(0x0016, ID, &[mapped, data.clone()]), Reason::Unusual);
     run(stun(0x0016, ID, std::slice::from_ref(&to)), Reason::Unusual);
-    run(stun(0x0016, ID, std::slice::from_ref(&data)), Reason::Unusual);
-    run(stun(0x0016, ID, &[(0x0012, vec![0; 7]), data.clone()]), Reason::Unusual);
-    for more in [(0x0008, vec![0; 20]), (0x001a, vec![]), (0x8022, b"name".to_vec())] {
-        run(stun(0x0016, ID, &[to.clone(), data.clone(), more.clone()]), Reason::Unusual);
-        run(stun(0x0016, ID, &[more, to.clone(), data.clone()]), Reason::Unusual);
+    run(
+        stun(0x0016, ID, std::slice::from_ref(&data)),
+        Reason::Unusual,
+    );
+    run(
+        stun(0x0016, ID, &[(0x0012, vec![0; 7]), data.clone()]),
+        Reason::Unusual,
+    );
+    for more in [
+        (0x0008, vec![0; 20]),
+        (0x001a, vec![]),
+        (0x8022, b"name".to_vec()),
+    ] {
+        run(
+            stun(0x0016, ID, &[to.clone(), data.clone(), more.clone()]),
+            Reason::Unusual,
+        );
+        run(
+            stun(0x0016, ID, &[more, to.clone(), data.clone()]),
+            Reason::Unusual,
+        );
     }
     for (at, value) in [(3, 0xff), (4, 0), (2, 0xff)] {
         let mut message = plain.clone();

@@ -1,5 +1,5 @@
 //! What clients send: ChannelData and Send indications for peers (RFC 8656 sections 11.2 and 12.6),
-//! Binding requests, and what only the server can answer.
+//! and what only the server can answer.
 
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Client, Flow, FlowKey, LocalKey, NextHop, Reason, Role};
@@ -7,8 +7,8 @@ use turnpike_abi::{Client, Flow, FlowKey, LocalKey, NextHop, Reason, Role};
 use crate::memory::read;
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
-use crate::tables::{BIND, SEND};
-use crate::{binding, entry, from_peer, indication, stranger};
+use crate::tables::SEND;
+use crate::{entry, from_peer, indication, stranger};
 
 /// What becomes of a datagram that came to none of the relayed ports (RFC 7983: the first two bits tell
 /// what it is). Messages that have a program of their own do not come here.
@@ -27,7 +27,6 @@ pub fn decide(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reaso
 pub fn program(ctx: &XdpContext, packet: &Packet) -> Option<u32> {
     match head(ctx, packet)? {
         [indication::SEND, _] if packet.length >= STUN => Some(SEND),
-        [binding::REQUEST, _] if packet.length >= STUN => Some(BIND),
         _ => None,
     }
 }

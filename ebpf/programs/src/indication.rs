@@ -26,11 +26,19 @@ pub fn send(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reason>
     }
     let Read { peer, payload } = Read::attributes(ctx, packet, &head)?.forgotten(now);
     let is_v4 = peer.address.is_v4();
-    let relayed = if is_v4 { client.relayed_v4 } else { client.relayed_v6 };
+    let relayed = if is_v4 {
+        client.relayed_v4
+    } else {
+        client.relayed_v6
+    };
     let key = FlowKey::permission(peer.address, relayed);
     let Some(permission) = entry::permission(&key, now)? else {
         let is_elsewhere = client.flags & Client::LANE != 0;
-        return Err(if is_elsewhere { Reason::Lane } else { Reason::NoPermission });
+        return Err(if is_elsewhere {
+            Reason::Lane
+        } else {
+            Reason::NoPermission
+        });
     };
     from_peer::admit(&permission, peer, now)?;
     let payer = Payer {
@@ -143,7 +151,13 @@ impl Read {
         let value = read::<[u32; WORDS]>(ctx, packet.payload + at).ok_or(Reason::Unusual)?;
         Ok(Self {
             peer: address(&value, head)?,
-            payload: payload(ctx, packet, HEADER + ATTRIBUTE, length, known + words(&value)),
+            payload: payload(
+                ctx,
+                packet,
+                HEADER + ATTRIBUTE,
+                length,
+                known + words(&value),
+            ),
         })
     }
 

@@ -1,9 +1,9 @@
 //! The relay in the kernel.
 //!
 //! * [`relay`] sees every packet of a device: it forwards those of live channels and permissions,
-//!   answers Binding requests, drops what is proven to be nobody's, and lets everything else through
+//!   drops what is proven to be nobody's, and lets everything else through
 //!   to the host, untouched.
-//! * [`send`] and [`bind`] are parts of it: they read Send indications and answer Binding requests.
+//! * [`send`] is a part of it that reads Send indications.
 //! * [`steer`] hands datagrams to relayed ports that were let through to the socket of the shard that
 //!   owns the port (`sk_lookup`), so that none of them needs a socket of its own.
 //! * [`pass`] does nothing: a veth delivers redirected frames only to an end that has a program.
@@ -20,8 +20,6 @@
 #![feature(asm_experimental_arch)]
 
 mod account;
-mod binding;
-mod crc;
 mod entry;
 mod from_client;
 mod from_peer;
@@ -51,11 +49,6 @@ pub fn relay(ctx: XdpContext) -> u32 {
 #[xdp]
 pub fn send(ctx: XdpContext) -> u32 {
     finish(forward_indication(&ctx))
-}
-
-#[xdp]
-pub fn bind(ctx: XdpContext) -> u32 {
-    finish(answer_binding(&ctx))
 }
 
 #[xdp]
@@ -100,17 +93,6 @@ fn forward_indication(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
     let packet = Packet::parse(ctx)?.forgotten(now);
     let plan = indication::send(ctx, &packet, now)?;
     rewrite::leave(ctx, &packet, &plan.forgotten(now), now)
-}
-
-/// The same for Binding requests.
-#[inline(always)]
-fn answer_binding(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
-    let now = now();
-    let packet = Packet::parse(ctx)?.forgotten(now);
-    match binding::readable(ctx, &packet, now)? {
-        Some(request) => binding::answer(ctx, &packet, &request),
-        None => Err(from_client::control(&packet, now)),
-    }
 }
 
 #[inline(always)]

@@ -56,7 +56,11 @@ pub fn forget<const BOUND: u64>(mut value: u64, unknown: u64) -> u64 {
         asm!("{value} ^= {unknown}", "{value} ^= {unknown}", value = inout(reg) value,
             unknown = in(reg) unknown, options(pure, nomem, nostack));
     }
-    if BOUND == 0 { value } else { value & (BOUND - 1) }
+    if BOUND == 0 {
+        value
+    } else {
+        value & (BOUND - 1)
+    }
 }
 
 /// Copies a map's value word by word, each read once: the control plane may be writing it.

@@ -15,7 +15,7 @@ use turnpike_abi::{Address, Endpoint, Reason, Traffic, sum};
 use crate::account::{charge, count_traffic};
 use crate::entry;
 use crate::indication;
-use crate::memory::write;
+use crate::memory::{forget, write};
 use crate::packet::{
     ETHERNET, IPV4, IPV6, PROTOCOL_UDP, Packet, TYPE_IPV4, TYPE_IPV6, TYPE_VLAN, UDP, VLAN, goes_on,
 };
@@ -30,8 +30,13 @@ pub fn leave(
     plan: &Plan,
     now: u64,
 ) -> Result<(Reason, u32), Reason> {
+    // Worked out first, so that nothing else needs the old addresses: the stack is short.
+    let old = Old {
+        kept: forget::<0>(kept(packet, plan), now),
+        was_v4: packet.far.address.is_v4(),
+    };
     let hop = entry::next_hop(plan.next_hop)?;
-    let sizes = Sizes::new(packet, plan, &hop)?;
+    let sizes = Sizes::new(packet, plan, &hop, &old)?;
     let action = way_out(ctx, hop[2] as u32)?;
     let bytes = plan.payload.length;
     if let Some(sender) = plan.sender {
@@ -39,9 +44,8 @@ pub fn leave(
     }
     charge(plan.payer.slot, plan.payer.generation, bytes, now)?;
 
-    let kept = kept(packet, plan);
     move_ends(ctx, plan, &sizes)?;
-    write_all(ctx, packet, plan, &sizes, &hop, kept).ok_or(Reason::NoTailroom)?;
+    write_all(ctx, packet, plan, &sizes, &hop, &old).ok_or(Reason::NoTailroom)?;
 
     if let Some(sender) = plan.sender {
         count_traffic(sender.slot, Traffic::TO_PEER, bytes);
@@ -53,6 +57,13 @@ pub fn leave(
     };
     count_traffic(plan.payer.slot, direction, bytes);
     Ok((plan.reason, action))
+}
+
+/// What is left of the old headers.
+struct Old {
+    /// The sum of the payload; 0 where there is no checksum.
+    kept: u64,
+    was_v4: bool,
 }
 
 /// How long the parts of the new packet are.
@@ -73,12 +84,12 @@ struct Sizes {
 impl Sizes {
     /// Refuses what the next hop cannot take, and what must not go on.
     #[inline(always)]
-    fn new(packet: &Packet, plan: &Plan, hop: &[u64; 3]) -> Result<Self, Reason> {
+    fn new(packet: &Packet, plan: &Plan, hop: &[u64; 3], old: &Old) -> Result<Self, Reason> {
         if packet.time_to_live <= 1 {
             return Err(Reason::TimeToLive);
         }
         let is_v6 = !plan.destination.address.is_v4();
-        if packet.checksum == 0 && (is_v6 || !packet.far.address.is_v4()) {
+        if packet.checksum == 0 && (is_v6 || !old.was_v4) {
             return Err(Reason::NoChecksum);
         }
         let (prefix, padding) = match plan.form {
@@ -190,7 +201,7 @@ fn write_all(
     plan: &Plan,
     sizes: &Sizes,
     hop: &[u64; 3],
-    kept: u64,
+    old: &Old,
 ) -> Option<()> {
     let prefix = match plan.form {
         Form::Bare => 0,
@@ -210,7 +221,7 @@ fn write_all(
         indication::write_padding(ctx, end, sizes.padding)?;
     }
     write_ethernet(ctx, hop, packet.tag, sizes.is_v6)?;
-    let total = kept + covered(plan.source, plan.destination, sizes.udp_length) + prefix;
+    let total = old.kept + covered(plan.source, plan.destination, sizes.udp_length) + prefix;
     let checksum = if packet.checksum == 0 {
         0
     } else {
@@ -226,7 +237,7 @@ fn write_all(
     if sizes.is_v6 {
         write_ipv6(ctx, packet, plan, sizes)
     } else {
-        write_ipv4(ctx, packet, plan, sizes)
+        write_ipv4(ctx, packet, plan, sizes, old)
     }
 }
 
@@ -247,9 +258,15 @@ fn write_ethernet(ctx: &XdpContext, hop: &[u64; 3], tag: u16, is_v6: bool) -> Op
 }
 
 #[inline(always)]
-fn write_ipv4(ctx: &XdpContext, packet: &Packet, plan: &Plan, sizes: &Sizes) -> Option<()> {
+fn write_ipv4(
+    ctx: &XdpContext,
+    packet: &Packet,
+    plan: &Plan,
+    sizes: &Sizes,
+    old: &Old,
+) -> Option<()> {
     let length = sizes.udp_length + IPV4;
-    let dont_fragment = if packet.far.address.is_v4() {
+    let dont_fragment = if old.was_v4 {
         packet.dont_fragment
     } else {
         // RFC 7915 section 5.1: IPv6 without a Fragment header.
