@@ -151,7 +151,7 @@ fn changed_bytes_change_both_relays_alike() {
         agree(&kernel, &world, &bytes)
     });
     let tally = tally(reasons);
-    assert!(tally.len() > 12, "{tally:?}");
+    assert!(tally.len() >= 12, "{tally:?}");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn changed_messages_under_right_checksums_change_both_relays_alike() {
         agree(&kernel, &world, &frame.bytes())
     });
     let tally = tally(reasons);
-    assert!(tally.len() > 12, "{tally:?}");
+    assert!(tally.len() >= 12, "{tally:?}");
     assert!(
         tally["malformed"] > 100 && tally["no_channel"] > 100,
         "{tally:?}"
