@@ -11,7 +11,7 @@ mod error;
 
 use std::os::fd::AsFd;
 
-use aya::maps::{DevMapHash, Map, MapData};
+use aya::maps::{DevMapHash, Map, MapData, ProgramArray};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
@@ -92,7 +92,13 @@ pub(crate) fn load(config: &Config, sizes: &Sizes) -> Result<Loaded, LoadError> 
         ebpf,
         devices: Vec::new(),
     };
-    let program = loaded.relay()?;
+    for (name, place) in maps::PARTS {
+        // Without it the relay lets its messages through to the server.
+        if let Err(error) = loaded.add_part(name, place) {
+            tracing::warn!("a part of the fast path is missing: {error}");
+        }
+    }
+    let program = loaded.program(maps::RELAY)?;
     program
         .load()
         .map_err(|error| LoadError::refused("load the XDP program", &error))?;
@@ -150,7 +156,7 @@ impl Loaded {
     }
 
     fn attach_to(&mut self, name: &str, index: u32, generic: bool) -> Result<Mode, LoadError> {
-        let program = self.relay()?;
+        let program = self.program(maps::RELAY)?;
         let Err(native) = program.attach_to_if_index(index, XdpMode::Driver) else {
             return Ok(Mode::Native);
         };
@@ -197,8 +203,27 @@ impl Loaded {
         MapData::from_fd(again).map_err(|error| LoadError::refused("open a table", &error))
     }
 
-    fn relay(&mut self) -> Result<&mut Xdp, LoadError> {
-        let program = self.ebpf.program_mut(maps::RELAY).ok_or_else(lacking)?;
+    /// Loads a program that the relay calls, and puts it where the relay looks for it.
+    fn add_part(&mut self, name: &str, place: u32) -> Result<(), LoadError> {
+        let what = || format!("load the XDP program {name}");
+        let program = self.program(name)?;
+        program
+            .load()
+            .map_err(|error| LoadError::refused(what(), &error))?;
+        let fd = program.fd();
+        let fd = fd.map_err(|error| LoadError::refused(what(), &error))?;
+        let fd = fd.try_clone();
+        let fd = fd.map_err(|error| LoadError::refused(what(), &error))?;
+        let map = self.ebpf.map_mut(maps::PROGRAMS).ok_or_else(lacking)?;
+        let programs = ProgramArray::try_from(map);
+        let mut programs = programs.map_err(|error| LoadError::refused(what(), &error))?;
+        programs
+            .set(place, &fd, 0)
+            .map_err(|error| LoadError::refused(what(), &error))
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut Xdp, LoadError> {
+        let program = self.ebpf.program_mut(name).ok_or_else(lacking)?;
         program
             .try_into()
             .map_err(|error: ProgramError| LoadError::refused("find the XDP program", &error))

@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use aya::maps::{Array, DevMapHash, HashMap, MapData};
-use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::maps::{Array, DevMapHash, HashMap, MapData, ProgramArray};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use turnpike_abi::{
     Client, Config, Endpoint, Flow, FlowKey, Limit, Local, LocalKey, NextHop, Permission, Reason,
@@ -69,8 +69,8 @@ impl Kernel {
         kernel
     }
 
-    pub(crate) fn program(&self) -> &Xdp {
-        let program = self.ebpf.program(maps::RELAY).expect("the object has it");
+    pub(crate) fn program(&self, name: &str) -> &Xdp {
+        let program = self.ebpf.program(name).expect("the object has it");
         program.try_into().expect("it is an XDP program")
     }
 
@@ -79,7 +79,7 @@ impl Kernel {
         let before = self.reasons();
         let mut out = vec![0; 4_096];
         let result = self
-            .program()
+            .program(maps::RELAY)
             .test_run(TestRunOptions {
                 data_in: Some(frame),
                 data_out: Some(&mut out),
@@ -357,10 +357,21 @@ fn load(config: &Config) -> Ebpf {
         .map_max_entries(maps::REASONS, config.cpus * Config::REASONS_EACH)
         .load(object)
         .expect("the maps are made");
-    let program = ebpf.program_mut(maps::RELAY).expect("the object has it");
+    for (part, place) in maps::PARTS {
+        let fd = load_program(&mut ebpf, part);
+        let map = ebpf.map_mut(maps::PROGRAMS).expect(maps::PROGRAMS);
+        let mut programs: ProgramArray<_> = map.try_into().expect(maps::PROGRAMS);
+        programs.set(place, &fd, 0).expect("the program fits");
+    }
+    load_program(&mut ebpf, maps::RELAY);
+    ebpf
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str) -> ProgramFd {
+    let program = ebpf.program_mut(name).expect("the object has it");
     let program: &mut Xdp = program.try_into().expect("it is an XDP program");
     if let Err(error) = program.load() {
-        panic!("the verifier refuses the program: {error:?}");
+        panic!("the verifier refuses {name}: {error:?}");
     }
-    ebpf
+    program.fd().expect("it is loaded").try_clone().expect("a descriptor")
 }

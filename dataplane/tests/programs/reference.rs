@@ -72,7 +72,6 @@ struct Onward<'a> {
     from: SocketAddr,
     to: SocketAddr,
     message: Vec<u8>,
-    asks_not_to_fragment: bool,
     allocation: &'a Allocation,
 }
 
@@ -285,36 +284,23 @@ fn send_indication<'a>(
     {
         return Err(Reason::Malformed);
     }
-    let (mut peer, mut data, mut dont_fragment) = (None, None, false);
+    let mut attributes = Vec::new();
     let mut at = 20;
-    let mut seen = 0;
-    while at < message.len() {
-        seen += 1;
-        if seen > 8 {
-            return Err(Reason::Unusual);
-        }
+    while at + 4 <= message.len() {
         let kind = u16::from_be_bytes([message[at], message[at + 1]]);
         let length = usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
-        let next = at + 4 + length.next_multiple_of(4);
-        if next > message.len() {
-            return Err(Reason::Malformed);
-        }
-        let value = at + 4..at + 4 + length;
-        match kind {
-            0x0012 => peer = peer.or(Some(value)),
-            0x0013 => data = data.or(Some(value)),
-            0x001a if length == 0 => dont_fragment = true,
-            0x001a => return Err(Reason::Malformed),
-            0x8028 => return Err(Reason::Unusual),
-            0x8000.. => {}
-            _ => return Err(Reason::Unusual),
-        }
-        at = next;
+        attributes.push((kind, at + 4..at + 4 + length));
+        at += 4 + length.next_multiple_of(4);
     }
-    let (peer, data) = peer.zip(data).ok_or(Reason::Malformed)?;
-    if data.start > 128 || message.len() - data.end > 67 {
-        return Err(Reason::Unusual);
-    }
+    // All else is the server's to read.
+    let (peer, data) = match &attributes[..] {
+        [(0x0012, peer), (0x0013, data)] | [(0x0013, data), (0x0012, peer)]
+            if at == message.len() =>
+        {
+            (peer.clone(), data.clone())
+        }
+        _ => return Err(Reason::Unusual),
+    };
     let peer = peer_address(message, peer)?;
     let Some(relayed) = allocation.relayed_for(peer.ip()) else {
         return Err(elsewhere(allocation));
@@ -326,16 +312,7 @@ fn send_indication<'a>(
         .ok_or_else(|| elsewhere(allocation))?;
     debug_assert_eq!(relayed.is_ipv4(), peer.is_ipv4());
     admit(world, permission, peer)?;
-    let mut onward = to_peer(
-        world,
-        allocation,
-        peer,
-        &message[data],
-        Reason::SendToPeer,
-        chosen,
-    )?;
-    onward.asks_not_to_fragment = dont_fragment;
-    Ok(onward)
+    to_peer(world, allocation, peer, &message[data], Reason::SendToPeer, chosen)
 }
 
 fn elsewhere(allocation: &Allocation) -> Reason {
@@ -364,7 +341,7 @@ fn peer_address(message: &[u8], value: std::ops::Range<usize>) -> Result<SocketA
             }
             Ok(SocketAddr::new(ip.into(), port))
         }
-        _ => Err(Reason::Malformed),
+        _ => Err(Reason::Unusual),
     }
 }
 
@@ -390,7 +367,6 @@ fn to_peer<'a>(
         from: relayed,
         to: peer,
         message: payload.to_vec(),
-        asks_not_to_fragment: false,
         allocation,
     })
 }
@@ -441,7 +417,6 @@ fn from_peer<'a>(
         from: allocation.server,
         to: allocation.client,
         message,
-        asks_not_to_fragment: false,
         allocation,
     }))
 }
@@ -481,8 +456,7 @@ fn send(
     let header = if onward.to.is_ipv4() { 20 } else { 40 };
     let length = header + 8 + onward.message.len();
     if length > usize::from(hop.mtu) {
-        let may_not = datagram.dont_fragment || onward.asks_not_to_fragment;
-        return Err(if may_not {
+        return Err(if datagram.dont_fragment {
             Reason::Oversize
         } else {
             Reason::TooBig
@@ -491,7 +465,7 @@ fn send(
     if hop.device == FORBIDDEN {
         return Err(Reason::NoDevice);
     }
-    let asked = datagram.dont_fragment && was_v4 || onward.asks_not_to_fragment;
+    let asked = datagram.dont_fragment && was_v4;
     let dont_fragment = asked || !was_v4 && length > 1_260;
     let mut out = Frame::new(onward.from, onward.to, onward.message.clone());
     out.to = hop.mac;
@@ -532,23 +506,11 @@ fn is_plain_binding(datagram: &Datagram) -> bool {
         0 => datagram.source.is_ipv4(),
         _ => datagram.error == 0,
     };
-    let mut at = 20;
-    let mut seen = 0;
-    while at < message.len() {
-        seen += 1;
-        let kind = u16::from_be_bytes([message[at], message[at + 1]]);
-        let length = usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
-        let next = at + 4 + length.next_multiple_of(4);
-        if kind < 0x8000 || next > message.len() || seen > 8 {
-            return false;
-        }
-        if kind == 0x8028 {
-            let crc = frame::fingerprint(&message[..at]).to_be_bytes();
-            return is_right && length == 4 && next == message.len() && message[at + 4..] == crc;
-        }
-        at = next;
-    }
-    is_right
+    let is_marked = || {
+        let crc = frame::fingerprint(&message[..20]).to_be_bytes();
+        message[20..] == [&[0x80, 0x28, 0, 4], &crc[..]].concat()
+    };
+    is_right && (message.len() == 20 || message.len() == 28 && is_marked())
 }
 
 fn answer(datagram: &Datagram) -> Outcome {
@@ -569,8 +531,7 @@ fn answer(datagram: &Datagram) -> Outcome {
 }
 
 fn has_fingerprint(message: &[u8]) -> bool {
-    let start = message.len() - 8;
-    message.len() >= 28 && message[start..start + 4] == [0x80, 0x28, 0, 4]
+    message.len() == 28
 }
 
 #[test]

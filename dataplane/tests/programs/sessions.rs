@@ -235,28 +235,21 @@ fn what_a_lane_serves_is_left_to_it() {
 }
 
 #[test]
-fn send_indications_of_real_clients_are_read_in_any_order() {
+fn send_indications_of_real_clients_are_read_in_either_order() {
     let world = world();
     let kernel = Kernel::with(&world);
     for peer in ["203.0.113.9:7", "[2001:db8:9::9]:7"] {
         let to = (0x0012, xor_address(addr(peer), ID));
-        for length in [0, 1, 2, 3, 160] {
+        for length in [0, 1, 2, 3, 160, 1_201] {
             let data = (0x0013, payload(length));
-            let name = (0x8022, b"a client 1.0".to_vec());
-            let df = (0x001a, vec![]);
-            for attributes in [
-                vec![to.clone(), data.clone()],
-                vec![data.clone(), to.clone()],
-                vec![name.clone(), to.clone(), data.clone()],
-                vec![to.clone(), df.clone(), data.clone()],
-                vec![to.clone(), data.clone(), df.clone()],
-                vec![to.clone(), data.clone(), name.clone()],
-                vec![to.clone(), data.clone(), to.clone(), data.clone()],
-            ] {
-                if length == 160 && attributes.len() == 4 {
-                    continue;
+            for attributes in [[to.clone(), data.clone()], [data.clone(), to.clone()]] {
+                let mut message = stun(0x0016, ID, &attributes);
+                // What an attribute is padded with need not be zero.
+                if attributes[1].0 == 0x0013 {
+                    let end = message.len();
+                    message[end - (length.wrapping_neg() & 3)..].fill(0xa5);
                 }
-                let frame = from_client(CLIENT_4, stun(0x0016, ID, &attributes));
+                let frame = from_client(CLIENT_4, message);
                 expect(&kernel, &world, &frame.bytes(), Reason::SendToPeer);
             }
         }
@@ -270,43 +263,20 @@ fn send_indications_that_are_not_read_go_to_the_server_and_false_ones_end() {
     let to = (0x0012, xor_address(addr(PEER_4), ID));
     let data = (0x0013, payload(9));
     let run = |message: Vec<u8>, reason| {
-        expect(
-            &kernel,
-            &world,
-            &from_client(CLIENT_4, message).bytes(),
-            reason,
-        );
+        let frame = from_client(CLIENT_4, message);
+        expect(&kernel, &world, &frame.bytes(), reason);
     };
     let plain = stun(0x0016, ID, &[to.clone(), data.clone()]);
-    run(with_fingerprint(plain.clone()), Reason::Unusual);
-    run(
-        stun(
-            0x0016,
-            ID,
-            &[to.clone(), data.clone(), (0x0008, vec![0; 20])],
-        ),
-        Reason::Unusual,
-    );
-    run(
-        stun(
-            0x0016,
-            ID,
-            &[(0x8022, vec![0; 200]), to.clone(), data.clone()],
-        ),
-        Reason::Unusual,
-    );
     let mapped = (0x0012, xor_address(addr("[::ffff:203.0.113.9]:6000"), ID));
+    run(with_fingerprint(plain.clone()), Reason::Unusual);
     run(stun(0x0016, ID, &[mapped, data.clone()]), Reason::Unusual);
-    run(stun(0x0016, ID, &[to.clone()]), Reason::Malformed);
-    run(stun(0x0016, ID, &[data.clone()]), Reason::Malformed);
-    run(
-        stun(0x0016, ID, &[(0x0012, vec![0; 7]), data.clone()]),
-        Reason::Malformed,
-    );
-    run(
-        stun(0x0016, ID, &[to.clone(), data, (0x001a, vec![1])]),
-        Reason::Malformed,
-    );
+    run(stun(0x0016, ID, std::slice::from_ref(&to)), Reason::Unusual);
+    run(stun(0x0016, ID, std::slice::from_ref(&data)), Reason::Unusual);
+    run(stun(0x0016, ID, &[(0x0012, vec![0; 7]), data.clone()]), Reason::Unusual);
+    for more in [(0x0008, vec![0; 20]), (0x001a, vec![]), (0x8022, b"name".to_vec())] {
+        run(stun(0x0016, ID, &[to.clone(), data.clone(), more.clone()]), Reason::Unusual);
+        run(stun(0x0016, ID, &[more, to.clone(), data.clone()]), Reason::Unusual);
+    }
     for (at, value) in [(3, 0xff), (4, 0), (2, 0xff)] {
         let mut message = plain.clone();
         message[at] = value;

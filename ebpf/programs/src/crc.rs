@@ -1,34 +1,18 @@
-//! The CRC-32 of FINGERPRINT (RFC 8489 section 14.7), for the few bytes of a Binding request.
+//! The CRC-32 of FINGERPRINT (RFC 8489 section 14.7), for the few words of a Binding request and of its
+//! answer.
 
-use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::programs::XdpContext;
-
-use crate::memory::read;
-
-/// The value of a FINGERPRINT attribute behind `length` bytes of message that begin at `offset` of the
-/// frame, as it lies in the frame. At most [`BYTES_MAX`] bytes.
-///
-/// # Safety
-/// `ctx` is the context that the kernel called the program with.
-#[inline(never)]
-pub unsafe fn fingerprint(ctx: *mut xdp_md, offset: usize, length: usize) -> u32 {
-    let ctx = XdpContext::new(ctx);
+/// The value of a FINGERPRINT attribute behind these words of a message, as it lies in a packet.
+#[inline(always)]
+pub fn fingerprint<const N: usize>(message: &[u32; N]) -> u32 {
     let mut crc = u32::MAX;
-    for index in 0..BYTES_MAX {
-        if index >= length {
-            break;
+    for word in message {
+        for byte in word.to_ne_bytes() {
+            let place = (crc as u8 ^ byte) as usize;
+            crc = TABLE[place] ^ crc >> 8;
         }
-        let Some(byte) = read::<u8>(&ctx, offset + index) else {
-            break;
-        };
-        let place = (crc as u8 ^ byte) as usize;
-        crc = TABLE[place] ^ crc >> 8;
     }
     (!crc ^ 0x5354_554e).to_be()
 }
-
-/// What a message may have before its FINGERPRINT.
-pub const BYTES_MAX: usize = 128;
 
 static TABLE: [u32; 256] = table();
 
@@ -39,11 +23,7 @@ const fn table() -> [u32; 256] {
         let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 0 {
-                crc >> 1
-            } else {
-                crc >> 1 ^ 0xedb8_8320
-            };
+            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 };
             bit += 1;
         }
         table[index] = crc;

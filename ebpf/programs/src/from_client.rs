@@ -4,38 +4,38 @@
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Client, Flow, FlowKey, LocalKey, NextHop, Reason, Role};
 
-use crate::binding::{self, Request};
 use crate::memory::read;
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
-use crate::{entry, from_peer, indication, stranger};
+use crate::tables::{BIND, SEND};
+use crate::{binding, entry, from_peer, indication, stranger};
 
-/// What becomes of a datagram that came to none of the relayed ports.
-pub enum Decision {
-    /// It is relayed.
-    Relay(Plan),
-    /// It is answered.
-    Answer(Request),
-}
-
-/// RFC 7983: the first two bits tell what it is.
+/// What becomes of a datagram that came to none of the relayed ports (RFC 7983: the first two bits tell
+/// what it is). Messages that have a program of their own do not come here.
 #[inline(always)]
-pub fn decide(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Decision, Reason> {
-    let head = read::<[u16; 2]>(ctx, packet.payload).map(|head| head.map(u16::from_be));
-    match head {
+pub fn decide(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reason> {
+    match head(ctx, packet) {
         Some([number @ 0x4000..=0x7fff, length]) if packet.length >= CHANNEL_DATA => {
-            channel_data(ctx, packet, number, length, now).map(Decision::Relay)
-        }
-        Some([indication::SEND, length]) if packet.length >= STUN => {
-            let _ = length;
-            Err(Reason::Unusual)
-        }
-        Some([binding::REQUEST, length]) if packet.length >= STUN => {
-            let _ = length;
-            Err(control(packet, now))
+            channel_data(ctx, packet, number, length, now)
         }
         _ => Err(control(packet, now)),
     }
+}
+
+/// The program that reads a message of a client, if it has one of its own.
+#[inline(always)]
+pub fn program(ctx: &XdpContext, packet: &Packet) -> Option<u32> {
+    match head(ctx, packet)? {
+        [indication::SEND, _] if packet.length >= STUN => Some(SEND),
+        [binding::REQUEST, _] if packet.length >= STUN => Some(BIND),
+        _ => None,
+    }
+}
+
+/// The message's first two numbers.
+#[inline(always)]
+pub fn head(ctx: &XdpContext, packet: &Packet) -> Option<[u16; 2]> {
+    read::<[u16; 2]>(ctx, packet.payload).map(|head| head.map(u16::from_be))
 }
 
 #[inline(always)]
@@ -62,7 +62,6 @@ fn channel_data(
         offset: packet.payload + CHANNEL_DATA,
         length,
         removed: header + padding(ctx, packet, length)?,
-        dont_fragment: false,
     };
     let payer = Payer {
         slot: flow.allocation,
@@ -78,6 +77,8 @@ fn channel_data(
         source: flow.source,
         destination: flow.destination,
         form: Form::Bare,
+        channel: 0,
+        peer: flow.destination,
         next_hop: flow.next_hop,
         reason: Reason::ChannelToPeer,
         payer,
@@ -94,7 +95,8 @@ fn padding(ctx: &XdpContext, packet: &Packet, length: u16) -> Result<u64, Reason
     match behind {
         0 => Ok(0),
         1..=3 => {
-            Err(Reason::Unusual)
+            let from = packet.payload + CHANNEL_DATA + length;
+            Ok(indication::sum_of_padding(ctx, from, behind))
         }
         4..=0xffff => Err(Reason::Unusual),
         _ => Err(Reason::Malformed),
@@ -119,7 +121,7 @@ pub fn missing(packet: &Packet, entry: Reason, now: u64) -> Reason {
 /// What goes on to the server: everything of a live allocation's client, and of strangers as much as
 /// their prefix may send.
 #[inline(always)]
-fn control(packet: &Packet, now: u64) -> Reason {
+pub fn control(packet: &Packet, now: u64) -> Reason {
     match allocation(packet, now) {
         Err(torn) => return torn,
         Ok(Some(_)) => return Reason::Control,

@@ -14,7 +14,6 @@ pub fn decide(packet: &Packet, now: u64) -> Result<Plan, Reason> {
         offset: packet.payload,
         length: packet.length as u16,
         removed: 0,
-        dont_fragment: false,
     };
     to_client(packet.far, packet.near, payload, now)
 }
@@ -41,7 +40,9 @@ pub fn to_client(
     Ok(Plan {
         source: flow.source,
         destination: flow.destination,
-        form: Form::Channel(flow.channel),
+        form: Form::Channel,
+        channel: flow.channel,
+        peer,
         next_hop: flow.next_hop,
         reason: Reason::PeerToChannel,
         payer: Payer {
@@ -68,7 +69,9 @@ fn to_client_as_data(
     Ok(Plan {
         source: permission.server,
         destination: permission.client,
-        form: Form::Data(peer),
+        form: Form::Data,
+        channel: 0,
+        peer,
         next_hop: permission.to_client,
         reason: Reason::PeerToData,
         payer: Payer {

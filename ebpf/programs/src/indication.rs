@@ -2,57 +2,35 @@
 
 use core::arch::asm;
 
-use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Address, Client, Endpoint, FlowKey, NextHop, Reason, sum};
 
-use crate::memory::{read, write};
+use crate::memory::{forget, read, write};
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
 use crate::tables::is_relayed;
 use crate::{entry, from_client, from_peer};
 
-/// What becomes of a Send indication; `length` is what its header says of the attributes.
+/// What becomes of a Send indication.
 #[inline(always)]
-pub fn send(ctx: &XdpContext, packet: &Packet, length: u16, now: u64) -> Result<Plan, Reason> {
+pub fn send(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reason> {
     let Some(client) = from_client::allocation(packet, now)? else {
         return Err(from_client::missing(packet, Reason::NoAllocation, now));
     };
-    let mut found = Found::default();
-    let length = usize::from(length);
-    if length & 3 != 0 || length + HEADER != packet.length {
+    let head = read::<[u32; 5]>(ctx, packet.payload).ok_or(Reason::Malformed)?;
+    let length = u16::from_be((head[0] >> 16) as u16);
+    let is_whole = length & 3 == 0 && usize::from(length) + HEADER == packet.length;
+    if !is_whole || head[1] != COOKIE {
         return Err(Reason::Malformed);
     }
-    // SAFETY: the context is the kernel's own.
-    match unsafe {
-        walk(
-            ctx.as_ptr().cast(),
-            packet.payload,
-            packet.length,
-            &mut found,
-        )
-    } {
-        READ => {}
-        UNUSUAL => return Err(Reason::Unusual),
-        _ => return Err(Reason::Malformed),
-    }
-    let payload = found.payload(ctx, packet)?;
-    let peer = found.peer(ctx, packet)?;
-    let relayed = if peer.address.is_v4() {
-        client.relayed_v4
-    } else {
-        client.relayed_v6
-    };
+    let Read { peer, payload } = Read::attributes(ctx, packet, &head)?.forgotten(now);
+    let is_v4 = peer.address.is_v4();
+    let relayed = if is_v4 { client.relayed_v4 } else { client.relayed_v6 };
     let key = FlowKey::permission(peer.address, relayed);
     let Some(permission) = entry::permission(&key, now)? else {
         let is_elsewhere = client.flags & Client::LANE != 0;
-        return Err(if is_elsewhere {
-            Reason::Lane
-        } else {
-            Reason::NoPermission
-        });
+        return Err(if is_elsewhere { Reason::Lane } else { Reason::NoPermission });
     };
     from_peer::admit(&permission, peer, now)?;
     let payer = Payer {
@@ -72,6 +50,8 @@ pub fn send(ctx: &XdpContext, packet: &Packet, length: u16, now: u64) -> Result<
         source: relayed,
         destination: peer,
         form: Form::Bare,
+        channel: 0,
+        peer,
         next_hop: permission.to_peer,
         reason: Reason::SendToPeer,
         payer,
@@ -80,138 +60,171 @@ pub fn send(ctx: &XdpContext, packet: &Packet, length: u16, now: u64) -> Result<
     })
 }
 
-/// Where the attributes of a Send indication are, counted from its header; 0: not there.
-#[derive(Default)]
-#[repr(C)]
-struct Found {
-    peer: usize,
-    data: usize,
-    data_length: usize,
-    dont_fragment: usize,
+/// What a Send indication says. Clients send two attributes, the peer's address and the data, in either
+/// order; what has more is the server's to read.
+struct Read {
+    peer: Endpoint,
+    payload: Payload,
 }
 
-impl Found {
+impl Read {
     #[inline(always)]
-    fn payload(&self, ctx: &XdpContext, packet: &Packet) -> Result<Payload, Reason> {
-        if self.data == 0 || self.peer == 0 || self.data_length > BYTES_MAX {
-            return Err(Reason::Malformed);
+    fn attributes(ctx: &XdpContext, packet: &Packet, head: &[u32; 5]) -> Result<Self, Reason> {
+        let message = packet.payload;
+        let first = read::<u32>(ctx, message + HEADER).ok_or(Reason::Unusual)?;
+        match first {
+            PEER_V4 => Self::address_first::<2>(ctx, packet, head, first),
+            PEER_V6 => Self::address_first::<5>(ctx, packet, head, first),
+            first if first as u16 == DATA.to_be() => Self::data_first(ctx, packet, head, first),
+            _ => Err(Reason::Unusual),
         }
-        let behind = self.data + self.data_length;
-        if self.data > BEFORE_MAX || packet.length.wrapping_sub(behind) > BEHIND_MAX {
+    }
+
+    /// `WORDS` is the length of the address attribute's value.
+    #[inline(always)]
+    fn address_first<const WORDS: usize>(
+        ctx: &XdpContext,
+        packet: &Packet,
+        head: &[u32; 5],
+        first: u32,
+    ) -> Result<Self, Reason> {
+        let at = HEADER + ATTRIBUTE;
+        let value = read::<[u32; WORDS]>(ctx, packet.payload + at).ok_or(Reason::Unusual)?;
+        let data = at + 4 * WORDS + ATTRIBUTE;
+        let before = packet.payload + data - ATTRIBUTE;
+        let second = read::<u32>(ctx, before).ok_or(Reason::Unusual)?;
+        let length = u16::from_be((second >> 16) as u16);
+        let end = data + ((usize::from(length) + 3) & !3);
+        if second as u16 != DATA.to_be() || end != packet.length {
             return Err(Reason::Unusual);
         }
-        let before = sum_of_rest(ctx, packet.payload, 0, self.data);
-        Ok(Payload {
-            offset: packet.payload + self.data,
-            length: self.data_length as u16,
-            removed: before + sum_of_rest(ctx, packet.payload, behind, packet.length),
-            dont_fragment: self.dont_fragment != 0,
+        let known = words(head) + u64::from(first) + words(&value) + u64::from(second);
+        Ok(Self {
+            peer: address(&value, head)?,
+            payload: payload(ctx, packet, data, length, known),
         })
     }
 
-    /// RFC 8489 section 14.2.
     #[inline(always)]
-    fn peer(&self, ctx: &XdpContext, packet: &Packet) -> Result<Endpoint, Reason> {
-        if self.peer > BYTES_MAX {
+    fn data_first(
+        ctx: &XdpContext,
+        packet: &Packet,
+        head: &[u32; 5],
+        first: u32,
+    ) -> Result<Self, Reason> {
+        let data = HEADER + ATTRIBUTE;
+        let length = u16::from_be((first >> 16) as u16);
+        let behind = data + ((usize::from(length) + 3) & !3);
+        if behind > packet.length {
             return Err(Reason::Unusual);
         }
-        let at = packet.payload + self.peer;
-        let [length, family, port] = read::<[u16; 3]>(ctx, at - 2).ok_or(Reason::Malformed)?;
-        let port = port ^ COOKIE as u16;
-        // The first byte of the value is to be ignored.
-        let address = match (u16::from_be(length), u16::from_be(family) & 0xff) {
-            (8, 1) => {
-                let word = read::<u32>(ctx, at + 4).ok_or(Reason::Malformed)?;
-                Address::from_v4_word(word ^ COOKIE)
-            }
-            (20, 2) => {
-                let words = read::<[u64; 2]>(ctx, at + 4).ok_or(Reason::Malformed)?;
-                let mask = read::<[u64; 2]>(ctx, packet.payload + 4).ok_or(Reason::Malformed)?;
-                let address = Address([words[0] ^ mask[0], words[1] ^ mask[1]]);
-                // An IPv4 address in this form is another one to the server.
-                if address.is_v4() {
-                    return Err(Reason::Unusual);
-                }
-                address
-            }
-            _ => return Err(Reason::Malformed),
-        };
-        Ok(Endpoint { address, port })
+        let second = read::<u32>(ctx, packet.payload + behind).ok_or(Reason::Unusual)?;
+        let known = words(head) + u64::from(first) + u64::from(second);
+        match second {
+            PEER_V4 => Self::address_last::<2>(ctx, packet, head, behind, length, known),
+            PEER_V6 => Self::address_last::<5>(ctx, packet, head, behind, length, known),
+            _ => Err(Reason::Unusual),
+        }
+    }
+
+    #[inline(always)]
+    fn address_last<const WORDS: usize>(
+        ctx: &XdpContext,
+        packet: &Packet,
+        head: &[u32; 5],
+        behind: usize,
+        length: u16,
+        known: u64,
+    ) -> Result<Self, Reason> {
+        let at = behind + ATTRIBUTE;
+        if at + 4 * WORDS != packet.length {
+            return Err(Reason::Unusual);
+        }
+        let value = read::<[u32; WORDS]>(ctx, packet.payload + at).ok_or(Reason::Unusual)?;
+        Ok(Self {
+            peer: address(&value, head)?,
+            payload: payload(ctx, packet, HEADER + ATTRIBUTE, length, known + words(&value)),
+        })
+    }
+
+    /// The same, without what the verifier knows of the way it was read.
+    #[inline(always)]
+    fn forgotten(self, unknown: u64) -> Self {
+        let word = |word: u64| forget::<0>(word, unknown);
+        Self {
+            peer: Endpoint {
+                address: Address(self.peer.address.0.map(word)),
+                port: word(self.peer.port.into()) as u16,
+            },
+            payload: Payload {
+                offset: forget::<256>(self.payload.offset as u64, unknown) as usize,
+                length: forget::<4_096>(self.payload.length.into(), unknown) as u16,
+                removed: word(self.payload.removed),
+            },
+        }
     }
 }
 
-/// One walk over the attributes; the first of a kind counts (RFC 8489 section 14).
-///
-/// # Safety
-/// `ctx` is the context that the kernel called the program with.
-#[inline(never)]
-unsafe fn walk(ctx: *mut xdp_md, message: usize, end: usize, found: &mut Found) -> u32 {
-    let ctx = XdpContext::new(ctx);
-    if end > BYTES_MAX || read::<u32>(&ctx, message + 4) != Some(COOKIE) {
-        return MALFORMED;
-    }
-    let mut at = HEADER;
-    for _ in 0..ATTRIBUTES_MAX {
-        if at >= end {
-            return READ;
-        }
-        let Some([kind, length]) = read::<[u16; 2]>(&ctx, message + at) else {
-            return MALFORMED;
-        };
-        let length = usize::from(u16::from_be(length));
-        let value = at + ATTRIBUTE;
-        at = value + ((length + 3) & !3);
-        if at > end || at > BYTES_MAX {
-            return MALFORMED;
-        }
-        match u16::from_be(kind) {
-            XOR_PEER_ADDRESS if found.peer == 0 => found.peer = value,
-            DATA if found.data == 0 => {
-                found.data = value;
-                found.data_length = length;
-            }
-            DONT_FRAGMENT if length == 0 => found.dont_fragment = 1,
-            XOR_PEER_ADDRESS | DATA => {}
-            DONT_FRAGMENT => return MALFORMED,
-            // Its CRC covers the payload.
-            FINGERPRINT => return UNUSUAL,
-            0x8000.. => {}
-            _ => return UNUSUAL,
-        }
-    }
-    if at >= end { READ } else { UNUSUAL }
-}
-
-/// The sum of the bytes from `from` to `end`, both counted from `base`, which begins a 16-bit word.
+/// The data of an indication, at `data` of the message; `known` is the sum of all else but the padding.
 #[inline(always)]
-pub fn sum_of_rest(ctx: &XdpContext, base: usize, from: usize, end: usize) -> u64 {
-    // SAFETY: the context is the kernel's own.
-    unsafe { sum_of(ctx.as_ptr().cast(), base, from, end) }
+fn payload(ctx: &XdpContext, packet: &Packet, data: usize, length: u16, known: u64) -> Payload {
+    let behind = packet.payload + data + usize::from(length);
+    let padding = usize::from(length.wrapping_neg() & 3);
+    Payload {
+        offset: packet.payload + data,
+        length,
+        removed: known + sum_of_padding(ctx, behind, padding),
+    }
 }
 
-/// # Safety
-/// `ctx` is the context that the kernel called the program with.
-#[inline(never)]
-unsafe fn sum_of(ctx: *mut xdp_md, base: usize, from: usize, end: usize) -> u64 {
-    let ctx = XdpContext::new(ctx);
-    let mut total = 0;
-    let mut at = from;
-    for _ in 0..SUMMED_MAX {
-        if at >= end || at > BYTES_MAX {
-            break;
+/// The sum of the words.
+#[inline(always)]
+pub fn words<const N: usize>(words: &[u32; N]) -> u64 {
+    words.iter().fold(0, |total, word| total + u64::from(*word))
+}
+
+/// RFC 8489 section 14.2: family, port and address, covered by the message's head.
+#[inline(always)]
+fn address<const WORDS: usize>(value: &[u32; WORDS], head: &[u32; 5]) -> Result<Endpoint, Reason> {
+    let [first, address @ ..] = value.as_slice() else {
+        return Err(Reason::Unusual);
+    };
+    // The first byte of the value is to be ignored.
+    let family = first.to_ne_bytes()[1];
+    let port = (first >> 16) as u16 ^ COOKIE as u16;
+    let [_, cookie, id @ ..] = head;
+    let address = match (family, address) {
+        (1, [word]) => Address::from_v4_word(word ^ cookie),
+        (2, [a, b, c, d]) => {
+            let high = u64::from(a ^ cookie) | u64::from(b ^ id[0]) << 32;
+            let low = u64::from(c ^ id[1]) | u64::from(d ^ id[2]) << 32;
+            Address([high, low])
         }
-        let mut place = base + at;
+        _ => return Err(Reason::Unusual),
+    };
+    // An IPv4 address in IPv6's form is another one to the server.
+    if WORDS == 5 && address.is_v4() {
+        return Err(Reason::Unusual);
+    }
+    Ok(Endpoint { address, port })
+}
+
+/// The sum of up to three bytes of padding at `offset` of the frame; words begin at even offsets.
+#[inline(always)]
+pub fn sum_of_padding(ctx: &XdpContext, offset: usize, count: usize) -> u64 {
+    let byte = |index: usize| {
+        let mut at = offset + index;
+        if index >= count {
+            return 0;
+        }
         // The compiler knows how far this reaches, and leaves out what would tell the verifier.
         // SAFETY: the register is set to what it is.
-        unsafe { asm!("{0} = {0}", inout(reg) place, options(pure, nomem, nostack)) };
-        let Some(byte) = read::<u8>(&ctx, place) else {
-            break;
-        };
+        unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack)) };
+        let byte = read::<u8>(ctx, at).unwrap_or(0);
         // The machine is little-endian: a word's first byte is its lower half.
-        total += u64::from(byte) << ((at & 1) * 8);
-        at += 1;
-    }
-    total
+        u64::from(byte) << ((at & 1) * 8)
+    };
+    byte(0) + byte(1) + byte(2)
 }
 
 /// Bytes that a Data indication has before its payload.
@@ -282,7 +295,7 @@ pub fn write_padding(ctx: &XdpContext, at: usize, count: usize) -> Option<()> {
 
 /// Two numbers of 16 bits as they lie in a packet.
 #[inline(always)]
-fn pair(first: u16, second: u16) -> u32 {
+pub fn pair(first: u16, second: u16) -> u32 {
     u32::from(first.to_be()) | u32::from(second.to_be()) << 16
 }
 
@@ -291,23 +304,11 @@ pub const SEND: u16 = 0x0016;
 const DATA_INDICATION: u16 = 0x0017;
 const DATA: u16 = 0x0013;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
-const DONT_FRAGMENT: u16 = 0x001a;
-const FINGERPRINT: u16 = 0x8028;
 /// The magic cookie as it lies in a packet.
 pub const COOKIE: u32 = 0x2112_a442_u32.to_be();
-
-/// What [`walk`] says.
-const READ: u32 = 0;
-const UNUSUAL: u32 = 1;
-const MALFORMED: u32 = 2;
+/// XOR-PEER-ADDRESS with the lengths that it has, as they lie in a packet.
+const PEER_V4: u32 = 0x0012_0008_u32.to_be();
+const PEER_V6: u32 = 0x0012_0014_u32.to_be();
 
 const HEADER: usize = 20;
 const ATTRIBUTE: usize = 4;
-/// Clients send two or three.
-const ATTRIBUTES_MAX: u32 = 8;
-/// No message that XDP shows in one piece is longer.
-const BYTES_MAX: usize = 3_600;
-/// What may lie before and behind the data; each byte of it is looked at.
-const BEFORE_MAX: usize = 128;
-const BEHIND_MAX: usize = 67;
-const SUMMED_MAX: u32 = 128;

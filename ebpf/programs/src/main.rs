@@ -3,6 +3,7 @@
 //! * [`relay`] sees every packet of a device: it forwards those of live channels and permissions,
 //!   answers Binding requests, drops what is proven to be nobody's, and lets everything else through
 //!   to the host, untouched.
+//! * [`send`] and [`bind`] are parts of it: they read Send indications and answer Binding requests.
 //! * [`steer`] hands datagrams to relayed ports that were let through to the socket of the shard that
 //!   owns the port (`sk_lookup`), so that none of them needs a socket of its own.
 //! * [`pass`] does nothing: a veth delivers redirected frames only to an end that has a program.
@@ -39,13 +40,33 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Fate, Reason};
 
-use self::from_client::Decision;
 use self::packet::Packet;
-use self::tables::{config, is_relayed};
+use self::tables::{PROGRAMS, config, is_relayed};
 
 #[xdp]
 pub fn relay(ctx: XdpContext) -> u32 {
-    let (reason, action) = match forward(&ctx) {
+    finish(forward(&ctx))
+}
+
+#[xdp]
+pub fn send(ctx: XdpContext) -> u32 {
+    finish(forward_indication(&ctx))
+}
+
+#[xdp]
+pub fn bind(ctx: XdpContext) -> u32 {
+    finish(answer_binding(&ctx))
+}
+
+#[xdp]
+pub fn pass(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Counts a packet and says what becomes of it.
+#[inline(always)]
+fn finish(outcome: Result<(Reason, u32), Reason>) -> u32 {
+    let (reason, action) = match outcome {
         Ok(forwarded) => forwarded,
         Err(reason) if matches!(reason.fate(), Fate::Passed) => (reason, XDP_PASS),
         Err(reason) => (reason, XDP_DROP),
@@ -54,26 +75,48 @@ pub fn relay(ctx: XdpContext) -> u32 {
     action
 }
 
-#[xdp]
-pub fn pass(_: XdpContext) -> u32 {
-    XDP_PASS
-}
-
 /// The reason and the action of a packet that leaves, or why it does not.
 #[inline(always)]
 fn forward(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
-    // SAFETY: the helper takes nothing and may be called anywhere.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let now = now();
     let packet = Packet::parse(ctx)?.forgotten(now);
     let plan = if is_relayed(packet.near.port) {
         from_peer::decide(&packet, now)?
     } else {
-        match from_client::decide(ctx, &packet, now)? {
-            Decision::Relay(plan) => plan,
-            Decision::Answer(request) => return binding::answer(ctx, &packet, &request),
+        if let Some(program) = from_client::program(ctx, &packet) {
+            // Comes back only when the program is not there.
+            // SAFETY: nothing of this frame is in use when another program takes it over.
+            let _ = unsafe { PROGRAMS.tail_call(ctx, program) };
         }
+        from_client::decide(ctx, &packet, now)?
     };
     rewrite::leave(ctx, &packet, &plan.forgotten(now), now)
+}
+
+/// The same for Send indications.
+#[inline(always)]
+fn forward_indication(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
+    let now = now();
+    let packet = Packet::parse(ctx)?.forgotten(now);
+    let plan = indication::send(ctx, &packet, now)?;
+    rewrite::leave(ctx, &packet, &plan.forgotten(now), now)
+}
+
+/// The same for Binding requests.
+#[inline(always)]
+fn answer_binding(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
+    let now = now();
+    let packet = Packet::parse(ctx)?.forgotten(now);
+    match binding::readable(ctx, &packet, now)? {
+        Some(request) => binding::answer(ctx, &packet, &request),
+        None => Err(from_client::control(&packet, now)),
+    }
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and may be called anywhere.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 #[panic_handler]

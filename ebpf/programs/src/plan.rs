@@ -12,6 +12,10 @@ pub struct Plan {
     pub destination: Endpoint,
     /// What goes before the payload.
     pub form: Form,
+    /// The channel's number, network order; 0 where there is none.
+    pub channel: u16,
+    /// The peer of a Data indication.
+    pub peer: Endpoint,
     /// Index of `NEXT_HOPS`.
     pub next_hop: u32,
     /// What it is counted as.
@@ -33,21 +37,18 @@ impl Plan {
             address: Address(end.address.0.map(word)),
             port: word(end.port.into()) as u16,
         };
-        let (kind, channel, peer) = match self.form {
-            Form::Bare => (0, 0, Endpoint::default()),
-            Form::Channel(number) => (1, number, Endpoint::default()),
-            Form::Data(peer) => (2, 0, peer),
-        };
-        let form = match forget::<4>(kind, unknown) {
+        let form = match forget::<4>(self.form as u64, unknown) {
             0 => Form::Bare,
-            1 => Form::Channel(word(channel.into()) as u16),
-            _ => Form::Data(end(peer)),
+            1 => Form::Channel,
+            _ => Form::Data,
         };
         let sender = self.sender.unwrap_or(Payer::NOBODY);
         Self {
             source: end(self.source),
             destination: end(self.destination),
             form,
+            channel: word(self.channel.into()) as u16,
+            peer: end(self.peer),
             next_hop: word(self.next_hop.into()) as u32,
             reason: self.reason,
             payer: self.payer,
@@ -60,7 +61,6 @@ impl Plan {
                 offset: forget::<256>(self.payload.offset as u64, unknown) as usize,
                 length: forget::<4_096>(self.payload.length.into(), unknown) as u16,
                 removed: word(self.payload.removed),
-                dont_fragment: forget::<2>(self.payload.dont_fragment.into(), unknown) != 0,
             },
         }
     }
@@ -82,19 +82,19 @@ pub struct Payload {
     pub length: u16,
     /// The sum of what lies around them in the UDP payload, and does not go on.
     pub removed: u64,
-    /// Whether a Send indication asked for the DF bit (RFC 8656 section 18.9).
-    pub dont_fragment: bool,
 }
 
-/// What a datagram becomes.
-#[derive(Clone, Copy)]
+/// What a datagram becomes. Its number and its peer are the plan's, side by side: where they would share
+/// memory, the compiler copies words that are not aligned, which the verifier refuses on the stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Form {
     /// Nothing but the payload: it goes to a peer.
-    Bare,
-    /// ChannelData with this number, network order.
-    Channel(u16),
-    /// A Data indication from this peer.
-    Data(Endpoint),
+    Bare = 0,
+    /// ChannelData.
+    Channel = 1,
+    /// A Data indication.
+    Data = 2,
 }
 
 /// An allocation that a packet is charged to.

@@ -83,10 +83,10 @@ impl Sizes {
         }
         let (prefix, padding) = match plan.form {
             Form::Bare => (0, 0),
-            Form::Channel(_) => (4, 0),
-            Form::Data(peer) => {
+            Form::Channel => (4, 0),
+            Form::Data => {
                 let padding = (plan.payload.length.wrapping_neg() & 3) as usize;
-                (indication::data_prefix(peer.address), padding)
+                (indication::data_prefix(plan.peer.address), padding)
             }
         };
         let ip = if hop[0] >> 48 == 0 {
@@ -98,7 +98,7 @@ impl Sizes {
         let udp_length = UDP + prefix + usize::from(plan.payload.length) + padding;
         let mtu = (hop[1] >> 48) as usize;
         if header + udp_length > mtu {
-            return Err(if packet.dont_fragment || plan.payload.dont_fragment {
+            return Err(if packet.dont_fragment {
                 Reason::Oversize
             } else {
                 Reason::TooBig
@@ -194,12 +194,13 @@ fn write_all(
 ) -> Option<()> {
     let prefix = match plan.form {
         Form::Bare => 0,
-        Form::Channel(number) => {
+        Form::Channel => {
+            let number = plan.channel;
             let length = plan.payload.length.to_be();
             write(ctx, sizes.prefix, [number, length])?;
             u64::from(number) + u64::from(length)
         }
-        Form::Data(peer) => indication::write_data(ctx, sizes.prefix, peer, plan.payload.length)?,
+        Form::Data => indication::write_data(ctx, sizes.prefix, plan.peer, plan.payload.length)?,
     };
     if sizes.padding != 0 {
         let end = sizes.payload + usize::from(plan.payload.length);
@@ -248,12 +249,11 @@ fn write_ethernet(ctx: &XdpContext, hop: &[u64; 3], tag: u16, is_v6: bool) -> Op
 #[inline(always)]
 fn write_ipv4(ctx: &XdpContext, packet: &Packet, plan: &Plan, sizes: &Sizes) -> Option<()> {
     let length = sizes.udp_length + IPV4;
-    let asked = plan.payload.dont_fragment;
     let dont_fragment = if packet.far.address.is_v4() {
-        asked || packet.dont_fragment
+        packet.dont_fragment
     } else {
         // RFC 7915 section 5.1: IPv6 without a Fragment header.
-        asked || length > IPV6_SAFE
+        length > IPV6_SAFE
     };
     let second = if dont_fragment {
         u32::from_ne_bytes([0, 0, 0x40, 0])

@@ -4,9 +4,10 @@
 use core::ptr::read_volatile;
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, SockMap};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, ProgramArray, SockMap};
 use turnpike_abi::Config;
-use turnpike_abi::maps::{DEVICES_MAX, NEXT_HOPS_MAX, SOCKETS_MAX};
+pub use turnpike_abi::maps::{BIND, SEND};
+use turnpike_abi::maps::{DEVICES_MAX, NEXT_HOPS_MAX, PROGRAMS_MAX, SOCKETS_MAX};
 
 #[map]
 pub static FLOWS: HashMap<[u64; 5], [u64; 8]> = HashMap::with_max_entries(SESSIONS, 0);
@@ -40,6 +41,10 @@ pub static DEVICES: DevMapHash = DevMapHash::with_max_entries(DEVICES_MAX, 0);
 
 #[map]
 pub static SOCKETS: SockMap = SockMap::with_max_entries(SOCKETS_MAX, 0);
+
+/// The programs that `relay` leaves messages to: each has a stack of its own, and is verified by itself.
+#[map]
+pub static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(PROGRAMS_MAX, 0);
 
 /// Set by the process; the verifier sees the values, and leaves out what they rule out.
 #[unsafe(no_mangle)]
