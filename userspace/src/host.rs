@@ -19,6 +19,8 @@ pub struct Host {
     addresses: Vec<IpAddr>,
     /// Source addresses of the default routes, where there are any.
     preferred: Vec<IpAddr>,
+    /// Each address with the name of its network device.
+    devices: Vec<(IpAddr, String)>,
 }
 
 impl Host {
@@ -30,7 +32,7 @@ impl Host {
         let passing = std::fs::read_to_string("/proc/net/if_inet6")
             .map(|table| passing_addresses(&table))
             .unwrap_or_default();
-        let mut addresses = Vec::new();
+        let (mut addresses, mut devices) = (Vec::new(), Vec::new());
         for interface in getifaddrs()? {
             let Some(address) = interface.address else {
                 continue;
@@ -41,6 +43,7 @@ impl Host {
             let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
             let v6 = address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip()));
             let Some(ip) = v4.or(v6) else { continue };
+            devices.push((ip, interface.interface_name));
             if !passing.contains(&ip) && !addresses.contains(&ip) {
                 addresses.push(ip);
             }
@@ -54,7 +57,20 @@ impl Host {
         Ok(Self {
             addresses,
             preferred,
+            devices,
         })
+    }
+
+    /// The network devices that have one of these addresses, in the kernel's order.
+    #[must_use]
+    pub fn devices_of(&self, addresses: &[IpAddr]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (ip, name) in &self.devices {
+            if addresses.contains(ip) && !ip.is_loopback() && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     /// Where to listen: every address that another machine could use.
@@ -190,6 +206,7 @@ mod tests {
     fn host(addresses: &[&str], preferred: &[&str]) -> Host {
         let parse = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
         Host {
+            devices: Vec::new(),
             addresses: parse(addresses),
             preferred: parse(preferred),
         }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod database;
+pub mod doctor;
 pub mod entropy;
 pub mod host;
 pub mod metrics;

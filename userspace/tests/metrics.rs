@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use turnpike::metrics::{self, CONTENT_TYPE, Health, MetricsServer};
+use turnpike::metrics::{self, CONTENT_TYPE, Health, MetricsServer, Readings};
 use turnpike::probe::Caller;
 use turnpike::relay::Relay;
 use turnpike::shard::Snapshot;
@@ -246,14 +246,14 @@ fn garbage_endless_headers_and_silent_clients_cost_no_scrape() {
 fn port_in_use_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let refused = metrics::serve(address, health(), Vec::new).unwrap_err();
+    let refused = metrics::serve(address, health(), Vec::<Snapshot>::new).unwrap_err();
     let text = refused.to_string();
     assert!(
         text.contains(&address.to_string()) && text.contains("ss -ltnp"),
         "{text}"
     );
     let elsewhere = "192.0.2.1:9641".parse().unwrap();
-    let text = metrics::serve(elsewhere, health(), Vec::new)
+    let text = metrics::serve(elsewhere, health(), Vec::<Snapshot>::new)
         .unwrap_err()
         .to_string();
     assert!(text.contains("ip address"), "{text}");
@@ -261,7 +261,7 @@ fn port_in_use_says_what_to_do() {
 
 #[test]
 fn port_is_free_again_when_it_has_stopped() {
-    let server = serve(Vec::new);
+    let server = serve(Vec::<Snapshot>::new);
     let address = server.address();
     let _open = TcpStream::connect(address).unwrap();
     drop(server);
@@ -282,7 +282,7 @@ fn health() -> Arc<Health> {
     Arc::new(health)
 }
 
-fn serve(source: impl Fn() -> Vec<Snapshot> + Send + Sync + 'static) -> MetricsServer {
+fn serve<R: Into<Readings>>(source: impl Fn() -> R + Send + Sync + 'static) -> MetricsServer {
     metrics::serve("127.0.0.1:0".parse().unwrap(), health(), source).unwrap()
 }
 
@@ -292,7 +292,11 @@ fn served_relay() -> (Relay, MetricsServer) {
     // Its first numbers.
     let _snapshot = relay.fresh_snapshot();
     let numbers = relay.numbers();
-    let server = serve(move || numbers.per_shard());
+    let server = serve(move || Readings {
+        shards: numbers.per_shard(),
+        // As if there were a fast path, so that its metrics are seen.
+        kernel: Some(numbers.kernel().unwrap_or_default()),
+    });
     (relay, server)
 }
 

@@ -171,7 +171,8 @@ fn port_in_use_names_what_to_do() {
     let taken = (21_000..22_000).find_map(free).unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let file = config_file("in-use", &ONE_FAMILY.replace("127.0.0.1:0", &address));
-    let output = turnpike(&["run", "--config", file.0.to_str().unwrap()]);
+    let config = file.0.to_str().unwrap();
+    let output = turnpike(&["run", "--fast-path", "off", "--config", config]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -191,7 +192,9 @@ fn user_without_rights_runs_it_and_every_shard_has_a_core_to_itself() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let file = config_file("nobody", ONE_FAMILY);
     let mut command = Command::new(&program);
-    command.args(["run", "--config"]).arg(&file.0);
+    command
+        .args(["run", "--fast-path", "off", "--config"])
+        .arg(&file.0);
     if nix::unistd::geteuid().is_root() {
         // Takes the other groups away, too.
         command.uid(NOBODY).gid(NOBODY);

@@ -20,6 +20,7 @@ mod browser;
 mod certificates;
 mod defaults;
 mod degrade;
+mod fast_path;
 mod ice;
 mod life_cycle;
 mod live;

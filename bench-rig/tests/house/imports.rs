@@ -18,7 +18,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("turnpike-sim", &["turnpike-types"]),
     ("turnpike-fuzz", ENGINES),
     ("turnpike-abi", &[]),
-    ("turnpike-dataplane", &["turnpike-types", "turnpike-abi"]),
+    (
+        "turnpike-dataplane",
+        &["turnpike-types", "turnpike-abi", "turnpike-ebpf-builder"],
+    ),
     ("turnpike", ABOVE_THE_ENGINES),
     ("turnpike-ebpf-builder", &[]),
     ("turnpike-generator-layout", &[]),

@@ -1,7 +1,7 @@
 //! The engines hold no unsafe code: each crate under `control/` forbids it itself, so that no
 //! `expect` further down can let it in. Those that build without an operating system are `no_std`.
-//! Elsewhere unsafe code lives in the ring's room, in the kernel's programs and in the rig's load
-//! generator only, and in the counting allocators of tests.
+//! Elsewhere unsafe code lives in the ring's room, in the kernel's programs, in the data plane and in
+//! the rig's load generator only, and in the counting allocators of tests.
 
 use std::fs;
 
@@ -9,7 +9,12 @@ use super::no_os::OS_FREE;
 use super::{TextFile, assert_none, metadata, root, text_files};
 
 /// The only folders whose code may be unsafe.
-const ROOMS: &[&str] = &["userspace/src/uring/", "bench-rig/src/load/", "ebpf/"];
+const ROOMS: &[&str] = &[
+    "userspace/src/uring/",
+    "bench-rig/src/load/",
+    "dataplane/",
+    "ebpf/",
+];
 
 /// How unsafe code begins, put together here so that this file has none.
 const BEGINNINGS: &[&str] = &[

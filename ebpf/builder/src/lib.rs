@@ -85,6 +85,10 @@ fn compile(
         &format!("linker={}", linker.display()),
         "link-arg=--btf",
         "debuginfo=2",
+        // The oldest kernel that is supported knows these instructions: 32-bit ones, atomic exchange.
+        "target-cpu=v3",
+        // Headers lie where they lie; without it a word of a packet is read byte by byte.
+        "target-feature=+allows-misaligned-mem-access",
     ]
     .iter()
     .map(|flag| format!("-C{flag}"))

@@ -20,14 +20,17 @@ pub(super) fn print(
     plan: &Plan,
     listeners: &[ListenConfig],
     setup: &Setup,
-    rights: &str,
+    facts: &[(&str, String)],
 ) -> io::Result<()> {
     writeln!(out, "turnpike {}", env!("CARGO_PKG_VERSION"))?;
     for ListenConfig { transport, address } in listeners {
         writeln!(out, "  listening  {transport} {address}")?;
     }
     print_relays(out, plan)?;
-    writeln!(out, "  rights     {rights}\n")?;
+    for (name, text) in facts {
+        writeln!(out, "  {name:<10} {text}")?;
+    }
+    writeln!(out)?;
     for listener in reachable(plan, listeners) {
         writeln!(out, "  {}", uri(&listener))?;
     }
@@ -256,6 +259,7 @@ mod tests {
                 ip: [10, 0, 0, 1].into(),
                 external: Some([198, 51, 100, 7].into()),
             }],
+            devices: Vec::new(),
             config: Config::embedded("u", "p"),
             stored: crate::database::StoredCredentials::default(),
         }
@@ -287,7 +291,8 @@ mod tests {
             is_self_signed: true,
         };
         let mut out = Vec::new();
-        print(&mut out, &plan(), &listeners, &setup, "none").unwrap();
+        let facts = [("rights", "none".to_owned())];
+        print(&mut out, &plan(), &listeners, &setup, &facts).unwrap();
         String::from_utf8(out).unwrap()
     }
 

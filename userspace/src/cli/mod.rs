@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod console;
 mod database;
+mod doctor;
 mod life_cycle;
 mod log;
 mod man;
@@ -17,6 +18,7 @@ mod signals;
 mod status;
 mod user;
 mod watch;
+mod why;
 
 use std::io;
 use std::process::ExitCode;
@@ -69,6 +71,12 @@ enum Command {
     /// Say whether a configuration file is good, without starting anything
     #[command(long_about = check::LONG_ABOUT, after_help = check::EXAMPLES)]
     Check(check::Args),
+    /// Say what stands in the way of relaying in the kernel, and what would cure it
+    #[command(long_about = doctor::LONG_ABOUT, after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
+    /// Say which lane the packets of a client and a peer take, and why
+    #[command(long_about = why::LONG_ABOUT, after_help = why::EXAMPLES)]
+    Why(why::Args),
     /// Print the configuration file's schema, or an example of it
     Config(config::Args),
     /// Print a script that completes commands and options in a shell
@@ -91,6 +99,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args).map(done),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Config(args) => config::run(&args).map(done),
         Command::Completions(args) => completions::run(&args).map(done),
         Command::Man(args) => man::run(&args).map(done),

@@ -13,13 +13,13 @@ use super::signals::Signals;
 use super::status::{self, StatusLine};
 use super::watch::Watch;
 use super::{Failure, banner, rights};
-use crate::config::{ListenConfig, Secret, TURN_PORT, TURNS_PORT};
+use crate::config::{FastPathMode, ListenConfig, Secret, TURN_PORT, TURNS_PORT};
 use crate::database::{self, Source};
 use crate::entropy::SystemEntropy;
 use crate::host::Host;
-use crate::metrics::{self, Health, MetricsServer, ServeError};
+use crate::metrics::{self, Health, MetricsServer, Readings, ServeError};
 use crate::probe::{self, ProbeError, Proof};
-use crate::relay::{Options, Plan, Relay, raise_descriptor_limit};
+use crate::relay::{FastPath, Options, Plan, Relay, raise_descriptor_limit};
 use crate::tls::{self, Certificates, TlsError};
 
 /// The name that the relay proves itself under; no more than the proof needs.
@@ -43,6 +43,9 @@ pub(super) struct RunArgs {
     /// `TURNPIKE_STATE` names, or ~/.local/state/turnpike
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// Whether packets are relayed in the kernel, whatever the configuration says
+    #[arg(long, value_name = "MODE")]
+    pub(super) fast_path: Option<FastPathMode>,
     /// Print nothing but the log: no banner, no numbers, no summary
     #[arg(long)]
     pub(super) quiet: bool,
@@ -70,21 +73,17 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Setup::embedded(args, &host, &mut entropy)?,
     };
     let log = Log::start(&setup.config.log)?;
+    setup.config.fast_path.mode = args.fast_path.unwrap_or(setup.config.fast_path.mode);
     let mut plan = Plan::new(setup.config.clone(), &host, args.port)?;
     let source = stored_credentials(&mut plan)?;
     let prober = prober(&mut entropy);
     let options = Options {
         guest: Some(prober.clone()),
         tls: setup.certificates.as_ref().map(Certificates::server_config),
+        fast_path: true,
         ..Options::default()
     };
-    let descriptors = raise_descriptor_limit()?;
-    if let Some(connections) = plan.leave_descriptors(descriptors) {
-        tracing::info!(
-            "at most {connections} connections of clients: the other half of the descriptors is for \
-             relayed addresses (`ulimit -n`, systemd: LimitNOFILE=)"
-        );
-    }
+    let descriptors = descriptors(&mut plan)?;
     let started = Instant::now();
     let relay = Relay::start(&plan, &options)?;
     // The shards have theirs; millions of users are not kept once more.
@@ -93,7 +92,11 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let _metrics = serve_metrics(&plan, &relay, &health)?;
     let listeners = bound(&plan, &relay);
     let mut out = args.console();
-    banner::print(&mut out, &plan, &listeners, &setup, &rights(descriptors))?;
+    let facts = [
+        ("rights", rights(descriptors)),
+        ("fast path", told(relay.fast_path(), out)),
+    ];
+    banner::print(&mut out, &plan, &listeners, &setup, &facts)?;
     warn_of_few_descriptors(&plan, descriptors);
     let proofs = prove(&plan, &listeners, &prober, setup.certificates.as_ref())?;
     relay.remove_user(&prober.0);
@@ -116,13 +119,29 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         out,
     };
     let why = watch.until_the_end(patience);
+    let kernel = relay.numbers();
     // First: the database's thread waits for shards that are not told to stop.
     let last = relay.stop();
     drop(database);
     let (why, last) = (why?, last?);
     writeln!(out, "stopped    by {why}")?;
     status::print_summary(&mut out, started.elapsed(), &last.since(&baseline))?;
+    if let Some(reasons) = kernel.kernel() {
+        status::print_kernel(&mut out, &reasons)?;
+    }
     Ok(out.flush()?)
+}
+
+/// How many descriptors there may be, as many as can be had; half of them are not for connections.
+fn descriptors(plan: &mut Plan) -> io::Result<u64> {
+    let descriptors = raise_descriptor_limit()?;
+    if let Some(connections) = plan.leave_descriptors(descriptors) {
+        tracing::info!(
+            "at most {connections} connections of clients: the other half of the descriptors is for \
+             relayed addresses (`ulimit -n`, systemd: LimitNOFILE=)"
+        );
+    }
+    Ok(descriptors)
 }
 
 /// Name and password that the relay proves itself under; no configured user has the name.
@@ -166,7 +185,10 @@ fn serve_metrics(
         return Ok(None);
     };
     let numbers = relay.numbers();
-    let source = move || numbers.per_shard();
+    let source = move || Readings {
+        shards: numbers.per_shard(),
+        kernel: numbers.kernel(),
+    };
     let server = metrics::serve(config.address, Arc::clone(health), source)?;
     tracing::info!("metrics at http://{}/metrics", server.address());
     Ok(Some(server))
@@ -181,6 +203,26 @@ fn bound(plan: &Plan, relay: &Relay) -> Vec<ListenConfig> {
             address: server.0,
         })
         .collect()
+}
+
+/// Where packets are relayed, and what is missing for the kernel to do it; logged where nobody sees the
+/// banner.
+fn told(fast_path: &FastPath, out: Console) -> String {
+    let told = match fast_path {
+        FastPath::Off => "off: packets go through sockets".to_owned(),
+        FastPath::Missing(error) => format!("none, packets go through sockets: {error}"),
+        FastPath::On(plane) => {
+            let devices = plane.devices().iter();
+            let devices: Vec<String> = devices
+                .map(|device| format!("{} ({})", device.name, device.mode.name()))
+                .collect();
+            format!("XDP on {}", devices.join(", "))
+        }
+    };
+    if matches!(out, Console::Quiet) {
+        tracing::info!("fast path: {told}");
+    }
+    told
 }
 
 fn rights(descriptors: u64) -> String {

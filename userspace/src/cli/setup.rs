@@ -142,6 +142,7 @@ mod tests {
             port: 3_478,
             tls_port: 5_349,
             state: Some(state.to_owned()),
+            fast_path: None,
             quiet: false,
         };
         let mut entropy = SystemEntropy::new().unwrap();

@@ -4,6 +4,9 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::console::Console;
+use turnpike_abi::{Fate, Reason};
+use turnpike_dataplane::counters::Reasons;
+
 use crate::shard::Snapshot;
 
 /// Between two lines that are not on a terminal.
@@ -92,10 +95,10 @@ pub(super) fn print_summary(
         out,
         "relayed    {}, {} to peers ({}) and {} to clients ({})",
         counted(served.packets(), "packet"),
-        grouped(served.to_peer_packets),
-        bytes(served.to_peer_bytes),
-        grouped(served.to_client_packets),
-        bytes(served.to_client_bytes)
+        grouped(served.to_peer().0),
+        bytes(served.to_peer().1),
+        grouped(served.to_client().0),
+        bytes(served.to_client().1)
     )?;
     write!(out, "dropped    {}", counted(served.dropped(), "packet"))?;
     for (index, (reason, count)) in served.drops_by_reason().enumerate() {
@@ -103,6 +106,27 @@ pub(super) fn print_summary(
         write!(out, "{before}{reason} {}", grouped(count))?;
     }
     writeln!(out)
+}
+
+/// What the programs in the kernel did with the packets that they saw.
+pub(super) fn print_kernel(out: &mut impl Write, reasons: &Reasons) -> io::Result<()> {
+    for (name, fate) in [
+        ("in kernel", Fate::Forwarded),
+        ("passed up", Fate::Passed),
+        ("  dropped", Fate::Dropped),
+    ] {
+        let count = reasons.with_fate(fate);
+        write!(out, "{name:<10} {}", counted(count, "packet"))?;
+        let of_it = Reason::ALL.iter().filter(|reason| reason.fate() == fate);
+        let counted = of_it.map(|reason| (reason.name(), reasons.of(*reason)));
+        let mut before = ": ";
+        for (reason, count) in counted.filter(|(_, count)| *count > 0) {
+            write!(out, "{before}{reason} {}", grouped(count))?;
+            before = ", ";
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn spoken(duration: Duration) -> String {

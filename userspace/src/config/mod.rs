@@ -66,6 +66,8 @@ pub struct Config {
     pub peers: PeersConfig,
     /// How much of everything.
     pub limits: LimitsConfig,
+    /// Relaying in the kernel.
+    pub fast_path: FastPathConfig,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<MetricsConfig>,
     /// Threads, draining and the state folder.
@@ -90,6 +92,35 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// PEM: its private key.
     pub key: PathBuf,
+}
+
+/// `[fast_path]`; `None` leaves the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FastPathConfig {
+    /// Whether it is used.
+    pub mode: FastPathMode,
+    /// Network devices. Empty: those of our addresses.
+    pub interfaces: Vec<String>,
+    /// Whether the kernel may run the programs where a driver cannot. Default false.
+    pub generic: bool,
+    /// Channels that there is room for. Default two an allocation.
+    pub channels: Option<u32>,
+    /// Permissions that there is room for. Default four an allocation.
+    pub permissions: Option<u32>,
+    /// Unauthenticated requests a second from one source prefix. Default 10,000.
+    pub strangers_per_second: Option<u32>,
+}
+
+/// Whether relaying in the kernel is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum FastPathMode {
+    /// Where it can be had.
+    #[default]
+    Auto,
+    /// Or the relay does not start.
+    Require,
+    /// Never.
+    Off,
 }
 
 /// `[metrics]`
@@ -248,6 +279,7 @@ impl Config {
             tls: None,
             peers: PeersConfig::default(),
             limits: LimitsConfig::default(),
+            fast_path: FastPathConfig::default(),
             metrics: None,
             runtime: RuntimeConfig::default(),
             log: LogConfig::default(),

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::at::At;
 use super::value::{
-    AddressText, DurationText, FormatText, IpText, ListenText, NetText, PathText, PortsText,
-    SecretText, SizeText, TransportText,
+    AddressText, DurationText, FormatText, IpText, ListenText, ModeText, NetText, PathText,
+    PortsText, SecretText, SizeText, TransportText,
 };
 
 /// The configuration of Turnpike, a TURN relay (RFC 8656).
@@ -41,6 +41,8 @@ pub(super) struct Raw {
     pub(super) peers: Peers,
     /// How much of everything.
     pub(super) limits: Limits,
+    /// Relaying in the kernel, by XDP programs; what they do not carry goes through sockets.
+    pub(super) fast_path: FastPath,
     /// Numbers for Prometheus.
     pub(super) metrics: Option<Metrics>,
     /// Threads, and how the relay stops.
@@ -186,6 +188,34 @@ pub(super) struct Limits {
     /// are dropped and counted.
     #[schemars(extend("default" = "256 KiB"))]
     pub(super) write_queue: Option<At<SizeText>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FastPath {
+    /// "auto" uses the fast path where this host has all that it needs, and else says once what is
+    /// missing; "require" does not start without it; "off" uses sockets alone.
+    #[schemars(extend("default" = "auto"))]
+    pub(super) mode: Option<ModeText>,
+    /// Network devices that packets of clients and peers come and leave by. Without any, those of
+    /// the addresses that are listened on and relayed from, but no veth: what such a device is sent
+    /// is lost unless its far end has an XDP program too.
+    #[schemars(length(max = 64), extend("examples" = [["eth0"]]))]
+    pub(super) interfaces: Vec<String>,
+    /// Whether the kernel may run the programs for a driver that cannot ("generic XDP"), slower.
+    pub(super) generic: bool,
+    /// Channels that the kernel's tables have room for. Without it, two an allocation; what is
+    /// beyond goes through sockets.
+    #[schemars(range(min = 1), example = 131_072)]
+    pub(super) channels: Option<At<u32>>,
+    /// Permissions that the kernel's tables have room for. Without it, four an allocation; what is
+    /// beyond goes through sockets.
+    #[schemars(range(min = 1), example = 262_144)]
+    pub(super) permissions: Option<At<u32>>,
+    /// Requests a second that are let through from one IPv4 address, or one IPv6 /64, outside of its
+    /// allocations. The others end in the kernel.
+    #[schemars(range(min = 1), extend("default" = 10000))]
+    pub(super) strangers_per_second: Option<At<u32>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

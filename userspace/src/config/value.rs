@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use turnpike_types::Transport;
 
 use super::words::nearest;
-use super::{LogFormat, TURN_PORT, TURNS_PORT, units};
+use super::{FastPathMode, LogFormat, TURN_PORT, TURNS_PORT, units};
 
 /// A password or shared secret; never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,6 +124,10 @@ from_text! {
     FormatText(LogFormat), format, { "type": "string", "enum": ["text", "json"] }
 }
 from_text! {
+    /// `"auto"`
+    ModeText(FastPathMode), mode, { "type": "string", "enum": ["auto", "require", "off"] }
+}
+from_text! {
     /// `"var/turnpike.db"`
     PathText(PathBuf), path, { "type": "string", "minLength": 1 }
 }
@@ -219,6 +223,19 @@ fn format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err(not_one_of(text, "a log format", &["text", "json"])),
+    }
+}
+
+fn mode(text: &str) -> Result<FastPathMode, String> {
+    match text {
+        "auto" => Ok(FastPathMode::Auto),
+        "require" => Ok(FastPathMode::Require),
+        "off" => Ok(FastPathMode::Off),
+        _ => Err(not_one_of(
+            text,
+            "a mode of the fast path",
+            &["auto", "require", "off"],
+        )),
     }
 }
 

@@ -8,17 +8,20 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use turnpike_abi::{Fate, Reason};
+use turnpike_dataplane::counters::Reasons;
 use turnpike_turn::server::{Procedure, Refusal};
 use turnpike_types::{DropReason, Transport};
 
 use super::exposition::{Family, Labels, Value};
-use super::{Health, process};
+use super::{Health, Readings, process};
 use crate::shard::{ConnectionEnd, ConnectionRefusal, Snapshot};
 
 use Value::{Number, Word};
 
 /// The packets' way through this host.
-const LANE: (&str, Value) = ("lane", Word("socket"));
+const SOCKET: (&str, Value) = ("lane", Word("socket"));
+const KERNEL: (&str, Value) = ("lane", Word("xdp"));
 const TO_PEER: (&str, Value) = ("direction", Word("to_peer"));
 const TO_CLIENT: (&str, Value) = ("direction", Word("to_client"));
 
@@ -29,10 +32,11 @@ const STREAMS: [Transport; 2] = [Transport::Tcp, Transport::Tls];
 ///
 /// # Errors
 /// None that a `String` would have.
-pub(super) fn write(shards: Vec<Snapshot>, health: &Arc<Health>) -> Result<String, fmt::Error> {
+pub(super) fn write(readings: Readings, health: &Arc<Health>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {
-        shards,
+        shards: readings.shards,
+        kernel: readings.kernel,
         health: Arc::clone(health),
     }));
     let mut text = String::new();
@@ -44,6 +48,7 @@ pub(super) fn write(shards: Vec<Snapshot>, health: &Arc<Health>) -> Result<Strin
 #[derive(Debug)]
 struct Scrape {
     shards: Vec<Snapshot>,
+    kernel: Option<Reasons>,
     health: Arc<Health>,
 }
 
@@ -52,6 +57,7 @@ impl Collector for Scrape {
         let out = &mut encoder;
         self.write_allocations(out)?;
         self.write_packets(out)?;
+        self.write_kernel(out)?;
         self.write_requests(out)?;
         self.write_connections(out)?;
         self.write_shards(out)?;
@@ -87,11 +93,19 @@ impl Scrape {
             "turnpike_relayed_packets",
             "Packets relayed, counted when they are sent",
         );
-        self.both_ways(out, &packets, |it| {
-            (it.to_peer_packets, it.to_client_packets)
+        self.by_lane(out, &packets, |it| {
+            [
+                (it.to_peer_packets, it.to_client_packets),
+                (it.kernel_to_peer_packets, it.kernel_to_client_packets),
+            ]
         })?;
         let bytes = Family::counter("turnpike_relayed", "Payload bytes relayed").in_unit("bytes");
-        self.both_ways(out, &bytes, |it| (it.to_peer_bytes, it.to_client_bytes))?;
+        self.by_lane(out, &bytes, |it| {
+            [
+                (it.to_peer_bytes, it.to_client_bytes),
+                (it.kernel_to_peer_bytes, it.kernel_to_client_bytes),
+            ]
+        })?;
         let family = Family::counter(
             "turnpike_received_packets",
             "Packets that came in, from clients and peers",
@@ -271,21 +285,54 @@ impl Scrape {
         })
     }
 
-    /// A number a shard and direction: to peers, then to clients.
-    fn both_ways(
+    /// A number a shard, direction and lane: to peers and to clients through sockets; then in the
+    /// kernel, where it relays.
+    fn by_lane(
         &self,
         out: &mut DescriptorEncoder<'_>,
         family: &Family,
-        numbers: impl Fn(&Snapshot) -> (u64, u64),
+        numbers: impl Fn(&Snapshot) -> [(u64, u64); 2],
     ) -> fmt::Result {
+        let lanes = if self.kernel.is_some() { 2 } else { 1 };
         family.write(out, |samples| {
             for (index, shard) in numbered(&self.shards) {
-                let (to_peer, to_client) = numbers(shard);
-                samples.add(&[("shard", index), TO_PEER, LANE], to_peer)?;
-                samples.add(&[("shard", index), TO_CLIENT, LANE], to_client)?;
+                let rows = [SOCKET, KERNEL].into_iter().zip(numbers(shard)).take(lanes);
+                for (lane, (to_peer, to_client)) in rows {
+                    samples.add(&[("shard", index), TO_PEER, lane], to_peer)?;
+                    samples.add(&[("shard", index), TO_CLIENT, lane], to_client)?;
+                }
             }
             Ok(())
         })
+    }
+
+    /// What the programs in the kernel did with the packets that they saw.
+    fn write_kernel(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(reasons) = &self.kernel else {
+            return Ok(());
+        };
+        let family = Family::counter(
+            "turnpike_xdp_packets",
+            "Packets that the XDP programs saw, by what became of them and why",
+        );
+        family.write(out, |samples| {
+            for reason in Reason::ALL {
+                let labels = [
+                    ("fate", Word(fate(reason.fate()))),
+                    ("reason", Word(reason.name())),
+                ];
+                samples.add(&labels, reasons.of(*reason))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+const fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Forwarded => "forwarded",
+        Fate::Passed => "passed",
+        Fate::Dropped => "dropped",
     }
 }
 

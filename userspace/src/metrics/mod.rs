@@ -14,8 +14,30 @@ mod health;
 mod process;
 mod server;
 
+use turnpike_dataplane::counters::Reasons;
+
+use crate::shard::Snapshot;
+
 pub use health::{Health, STALE_AFTER};
 pub use server::{MetricsServer, ServeError, serve};
+
+/// What a scrape is made of.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    /// The last numbers of each shard, in their order.
+    pub shards: Vec<Snapshot>,
+    /// What became of the packets that the kernel's programs saw, where there are any.
+    pub kernel: Option<Reasons>,
+}
+
+impl From<Vec<Snapshot>> for Readings {
+    fn from(shards: Vec<Snapshot>) -> Self {
+        Self {
+            shards,
+            kernel: None,
+        }
+    }
+}
 
 /// The content type of `/metrics`.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::connection::BoundedListener;
-use super::{CONTENT_TYPE, Health, families, health};
+use super::{CONTENT_TYPE, Health, Readings, families, health};
 use crate::shard::Snapshot;
 
 /// What `/` says.
@@ -68,10 +68,10 @@ impl fmt::Display for ServeError {
 /// # Errors
 /// [`ServeError`] when the address, a thread or a descriptor cannot be had. What fails later ends a
 /// scrape and nothing else.
-pub fn serve(
+pub fn serve<R: Into<Readings>>(
     address: SocketAddr,
     health: Arc<Health>,
-    source: impl Fn() -> Vec<Snapshot> + Send + Sync + 'static,
+    source: impl Fn() -> R + Send + Sync + 'static,
 ) -> Result<MetricsServer, ServeError> {
     let failed = |source| ServeError { address, source };
     let listener = TcpListener::bind(address).map_err(failed)?;
@@ -83,7 +83,7 @@ pub fn serve(
         .build()
         .map_err(failed)?;
     let (stop, stopped) = oneshot::channel();
-    let router = router(health, Arc::new(source));
+    let router = router(health, Arc::new(move || source().into()));
     let thread = std::thread::Builder::new()
         .name("metrics".to_owned())
         .spawn(move || {
@@ -136,7 +136,7 @@ fn run(
     })
 }
 
-type Source = dyn Fn() -> Vec<Snapshot> + Send + Sync;
+type Source = dyn Fn() -> Readings + Send + Sync;
 
 fn router(health: Arc<Health>, source: Arc<Source>) -> Router {
     let (numbers, ready) = (Arc::clone(&source), Arc::clone(&source));
@@ -144,14 +144,17 @@ fn router(health: Arc<Health>, source: Arc<Source>) -> Router {
     Router::new()
         .route("/", get(async || Html(INDEX)))
         .route("/metrics", get(async move || scrape(numbers(), &health)))
-        .route("/healthz", get(async move || healthz(&source())))
-        .route("/readyz", get(async move || readyz(&ready(), &readiness)))
+        .route("/healthz", get(async move || healthz(&source().shards)))
+        .route(
+            "/readyz",
+            get(async move || readyz(&ready().shards, &readiness)),
+        )
         .fallback(async || (StatusCode::NOT_FOUND, "not here; / says what is\n"))
         .layer(map_response(close))
 }
 
-fn scrape(shards: Vec<Snapshot>, health: &Arc<Health>) -> Response {
-    match families::write(shards, health) {
+fn scrape(readings: Readings, health: &Arc<Health>) -> Response {
+    match families::write(readings, health) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use turnpike_dataplane::loader::LoadError;
 use turnpike_types::Transport;
 
 use super::PlanError;
@@ -21,6 +22,8 @@ pub enum StartError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The fast path is required and cannot be had.
+    FastPath(LoadError),
     /// No descriptor for the wake-up.
     Wake(io::Error),
     /// No thread.
@@ -57,6 +60,10 @@ impl fmt::Display for StartError {
         match self {
             Self::Plan(error) => error.fmt(f),
             Self::Listen { listen, source } => listen_hint(f, *listen, source),
+            Self::FastPath(error) => write!(
+                f,
+                "fast_path.mode is \"require\": {error}; \"auto\" starts without"
+            ),
             Self::Wake(error) => write!(f, "no descriptor left ({error}); raise `ulimit -n`"),
             Self::Thread(error) => write!(f, "a shard's thread does not start: {error}"),
             Self::Shard { shard, error } => {

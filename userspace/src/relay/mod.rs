@@ -5,6 +5,7 @@
 //! and the addresses they listen on; the limit on all allocations is divided evenly.
 
 mod error;
+mod fast_path;
 mod ledger;
 mod listen;
 mod numbers;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use turnpike_dataplane::DataPlane;
 use turnpike_turn::forward::UserBuckets;
 use turnpike_turn::server::{self, ShardSlice};
 use turnpike_types::ServerAddr;
@@ -30,6 +32,7 @@ use ledger::Ledger;
 use threads::{Start, Thread};
 
 pub use error::StartError;
+pub use fast_path::FastPath;
 pub use numbers::Numbers;
 pub use orders::Orders;
 pub use plan::{Plan, PlanError};
@@ -52,6 +55,8 @@ pub struct Options {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long a client on a stream may leave what it is sent unread. `None`: as by default.
     pub stream_stall: Option<Duration>,
+    /// Whether programs may be put on the host's network devices, where the plan wants a fast path.
+    pub fast_path: bool,
 }
 
 impl Default for Options {
@@ -64,6 +69,7 @@ impl Default for Options {
             steer: true,
             tls: None,
             stream_stall: None,
+            fast_path: false,
         }
     }
 }
@@ -85,6 +91,8 @@ pub struct Relay {
     numbers: Numbers,
     orders: Orders,
     threads: Vec<Thread>,
+    // Behind the threads: what they have written to goes after them.
+    fast_path: FastPath,
 }
 
 impl Relay {
@@ -108,17 +116,32 @@ impl Relay {
         engine.ledger = (shards > 1).then(|| Arc::new(Ledger::new(users)) as _);
         let icmp = listen::icmp_sockets(plan, shards);
         let hears_icmp = icmp.iter().any(|sockets| !sockets.is_empty());
-        let configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
+        let fast_path = if options.fast_path {
+            FastPath::start(plan, &engine, &addresses, shards)?
+        } else {
+            FastPath::Off
+        };
+        let mut configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
+        for (shard, config) in (0..).zip(&mut configs) {
+            config.fast_path = fast_path.tables(shard);
+        }
         let (starts, tallies) = with_mailboxes(configs, options.ring)?;
         let mailboxes = starts.iter().map(|start| start.mailbox.clone()).collect();
         let threads = threads::start(starts, options.pin)?;
         Ok(Self {
             listeners: addresses,
             hears_icmp,
-            numbers: Numbers::new(tallies),
+            numbers: Numbers::new(tallies, fast_path.plane().map(DataPlane::counters)),
             orders: Orders::new(mailboxes),
             threads,
+            fast_path,
         })
+    }
+
+    /// Whether packets are relayed in the kernel.
+    #[must_use]
+    pub const fn fast_path(&self) -> &FastPath {
+        &self.fast_path
     }
 
     /// Where clients reach it, with the ports as bound.
@@ -222,6 +245,7 @@ fn configs(
         streams: options.limit_streams(plan.streams()),
         places: Arc::clone(&places),
         mailboxes: Vec::new(),
+        fast_path: None,
     };
     (0..).zip(sockets).map(of_shard).collect()
 }

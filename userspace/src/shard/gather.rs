@@ -217,7 +217,7 @@ mod tests {
         };
         let forwarder = Forwarder::new(config, &mut SystemEntropy::new().unwrap());
         let ring = Ring::new(&RingConfig::default()).unwrap();
-        let mut lane = SocketLane::new(ring, forwarder);
+        let mut lane = SocketLane::new(ring, forwarder, None);
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let address = "127.0.0.1:0".parse().unwrap();

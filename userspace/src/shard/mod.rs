@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::Socket;
+use turnpike_dataplane::tables::Tables;
 use turnpike_turn::forward::{Forwarder, ForwarderConfig, UserBuckets, Verdict};
 use turnpike_turn::icmp_quote;
 use turnpike_turn::server::{self, Server};
@@ -95,6 +96,8 @@ pub struct ShardConfig {
     pub streams: StreamLimits,
     /// How many there may be, over all shards.
     pub places: Arc<Places>,
+    /// The kernel's tables, where it relays.
+    pub fast_path: Option<Arc<Tables>>,
 }
 
 /// A bound socket that clients come in by.
@@ -178,7 +181,7 @@ impl Shard {
             .collect();
         ring.register(&sockets)?;
         drop(sockets);
-        let mut lane = SocketLane::new(ring, forwarder);
+        let mut lane = SocketLane::new(ring, forwarder, config.fast_path);
         let mut streams = Streams::new(config.streams, config.places, config.tls);
         for (index, listener) in config.listeners.into_iter().enumerate() {
             let via = Via::Registered(index as u32);

@@ -153,7 +153,7 @@ impl Shard {
     }
 
     fn note_end(&self, id: AllocationId, whose: &FiveTuple, user: UserId, reason: EndReason) {
-        let traffic = self.lane.forwarder.traffic(id).unwrap_or_default();
+        let traffic = self.lane.traffic(id);
         if tracing::enabled!(target: CLIENTS_TARGET, Level::INFO) {
             tracing::info!(
                 target: CLIENTS_TARGET,

@@ -75,6 +75,7 @@ impl Shard {
             write_queue_dropped: connections.write_queue_dropped,
             turns: self.noted.turns,
             busy_nanos: clock::thread_nanos(),
+            ..Snapshot::default()
         });
     }
 }

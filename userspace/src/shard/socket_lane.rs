@@ -12,10 +12,12 @@
 //! no room is dropped and counted, and never delays another.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use socket2::Socket;
-use turnpike_turn::forward::{Forwarder, Prefix, ToClient, ToPeer};
+use turnpike_dataplane::tables::Tables;
+use turnpike_turn::forward::{Forwarder, Prefix, ToClient, ToPeer, Traffic};
 use turnpike_types::{
     Action, AddressFamily, AllocationEntry, AllocationId, CommandError, DropReason, Entry,
     EntryKey, FiveTuple, PeerAddr, RelayedAddr, ServerAddr, Timestamp,
@@ -132,18 +134,21 @@ pub(super) struct SocketLane {
     pub(super) forwarder: Forwarder,
     pub(super) counters: LaneCounters,
     pub(super) gathering: Option<Gathering>,
+    /// The lane above, which carries what it can and lets the rest through.
+    pub(super) kernel: Option<Arc<Tables>>,
     listeners: Vec<Listener>,
     relays: Vec<Relays>,
 }
 
 impl SocketLane {
-    pub(super) fn new(ring: Ring, forwarder: Forwarder) -> Self {
+    pub(super) fn new(ring: Ring, forwarder: Forwarder, kernel: Option<Arc<Tables>>) -> Self {
         Self {
             ring,
             sockets: Sockets::default(),
             forwarder,
             counters: LaneCounters::default(),
             gathering: None,
+            kernel,
             listeners: Vec::new(),
             relays: Vec::new(),
         }
@@ -155,13 +160,40 @@ impl SocketLane {
         self.listeners.push(Listener { server, via, slot });
     }
 
-    /// Carries a command out fully, or not at all.
+    /// Carries a command out fully, or not at all: in this lane before the kernel has a part in it,
+    /// and out of the kernel first.
     pub(super) fn carry_out(
         &mut self,
         now: Timestamp,
         action: &Action,
     ) -> Result<(), CommandError> {
         let result = match action {
+            Action::Revoke(_) => {
+                let kernel = self.tell_kernel(now, action);
+                self.carry_out_here(now, action).and(kernel)
+            }
+            _ => self.carry_out_here(now, action).and_then(|()| {
+                self.tell_kernel(now, action).inspect_err(|_| {
+                    if let Action::Install(entry) = action {
+                        // The engine hears of the kernel's failure, not of what this lane had done.
+                        let _undone = self.carry_out_here(now, &Action::Revoke(entry.key()));
+                    }
+                })
+            }),
+        };
+        self.counters.commands_failed += u64::from(result.is_err());
+        result
+    }
+
+    fn tell_kernel(&self, now: Timestamp, action: &Action) -> Result<(), CommandError> {
+        match &self.kernel {
+            Some(tables) => tables.carry_out(now, action),
+            None => Ok(()),
+        }
+    }
+
+    fn carry_out_here(&mut self, now: Timestamp, action: &Action) -> Result<(), CommandError> {
+        match action {
             Action::Install(Entry::Allocation(entry)) => self.install(now, action, entry),
             Action::Revoke(EntryKey::Allocation {
                 allocation,
@@ -172,9 +204,20 @@ impl SocketLane {
                 result
             }
             _ => self.forwarder.apply(now, action),
-        };
-        self.counters.commands_failed += u64::from(result.is_err());
-        result
+        }
+    }
+
+    /// What an allocation relayed so far, in this lane and in the kernel.
+    pub(super) fn traffic(&self, id: AllocationId) -> Traffic {
+        let here = self.forwarder.traffic(id).unwrap_or_default();
+        let kernel = self.kernel.as_ref().map(|tables| tables.traffic(id));
+        let kernel = kernel.unwrap_or_default();
+        Traffic {
+            to_peer_packets: here.to_peer_packets + kernel.to_peer_packets,
+            to_peer_bytes: here.to_peer_bytes + kernel.to_peer_bytes,
+            to_client_packets: here.to_client_packets + kernel.to_client_packets,
+            to_client_bytes: here.to_client_bytes + kernel.to_client_bytes,
+        }
     }
 
     /// Sends a client's payload to its peer.

@@ -87,6 +87,15 @@ numbers! {
         to_client_packets: u64,
         /// Relayed payload bytes, peer to client.
         to_client_bytes: u64,
+        /// Packets that the kernel relayed, client to peer. The shard does not see them: whoever
+        /// reads its numbers adds these.
+        kernel_to_peer_packets: u64,
+        /// The same in payload bytes.
+        kernel_to_peer_bytes: u64,
+        /// Packets that the kernel relayed, peer to client.
+        kernel_to_client_packets: u64,
+        /// The same in payload bytes.
+        kernel_to_client_bytes: u64,
         /// Packets that came in, from clients and peers: each is relayed, passed, dropped or still
         /// being sent.
         received: u64,
@@ -123,16 +132,34 @@ numbers! {
 }
 
 impl Snapshot {
+    /// Relayed packets and payload bytes, client to peer, whichever way they took.
+    #[must_use]
+    pub const fn to_peer(&self) -> (u64, u64) {
+        (
+            self.to_peer_packets + self.kernel_to_peer_packets,
+            self.to_peer_bytes + self.kernel_to_peer_bytes,
+        )
+    }
+
+    /// The same, peer to client.
+    #[must_use]
+    pub const fn to_client(&self) -> (u64, u64) {
+        (
+            self.to_client_packets + self.kernel_to_client_packets,
+            self.to_client_bytes + self.kernel_to_client_bytes,
+        )
+    }
+
     /// Relayed packets, both ways.
     #[must_use]
     pub const fn packets(&self) -> u64 {
-        self.to_peer_packets + self.to_client_packets
+        self.to_peer().0 + self.to_client().0
     }
 
     /// Relayed payload bytes, both ways.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
-        self.to_peer_bytes + self.to_client_bytes
+        self.to_peer().1 + self.to_client().1
     }
 
     /// Dropped packets, for any reason.

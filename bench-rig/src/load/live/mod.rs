@@ -9,6 +9,7 @@
 //! packets, since to ask for a train costs some microseconds and so packets come in trains.
 
 mod drive;
+pub mod far_end;
 mod pace;
 #[expect(unsafe_code, reason = "values of maps are plain memory")]
 mod programs;

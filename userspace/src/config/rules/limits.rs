@@ -76,7 +76,7 @@ fn channels(limit: Option<At<u32>>) -> Result<Option<u32>, Refusal> {
     }
 }
 
-fn positive(limit: Option<At<u32>>) -> Result<Option<u32>, Refusal> {
+pub(super) fn positive(limit: Option<At<u32>>) -> Result<Option<u32>, Refusal> {
     Ok(positive_at(limit)?.map(At::into_inner))
 }
 

@@ -1,6 +1,7 @@
 //! The rules that no single value shows.
 
 mod auth;
+mod fast_path;
 mod limits;
 mod listen;
 mod relay;
@@ -46,6 +47,7 @@ fn build(raw: Raw) -> Result<Config, Refusal> {
             min_port: raw.peers.min_port,
         },
         limits: limits::limits(raw.limits)?,
+        fast_path: fast_path::fast_path(raw.fast_path)?,
         runtime,
         log: LogConfig {
             format: raw.log.format.map_or_else(Default::default, |it| it.0),

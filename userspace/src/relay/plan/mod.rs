@@ -34,6 +34,8 @@ pub struct Plan {
     pub listen: Vec<ListenConfig>,
     /// Where relayed addresses come from. Never empty.
     pub relay: Vec<RelayAddress>,
+    /// The network devices that these addresses are on.
+    pub devices: Vec<String>,
     /// Everything else.
     pub config: Config,
     /// What a database adds to the configuration's users and secrets. Empty unless set.
@@ -100,7 +102,10 @@ impl Plan {
             return Err(PlanError::NoAddress("relay from"));
         }
         refuse_foreign(&listen, &relay, config.metrics)?;
+        let listeners = listen.iter().map(|it| it.address.ip());
+        let addresses: Vec<IpAddr> = listeners.chain(relay.iter().map(|it| it.ip)).collect();
         Ok(Self {
+            devices: host.devices_of(&addresses),
             listen,
             relay,
             config,

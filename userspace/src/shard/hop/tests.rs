@@ -60,6 +60,7 @@ impl First {
             tls: None,
             streams: StreamLimits::default(),
             places: Arc::new(Places::new(100, 100)),
+            fast_path: None,
         };
         Self {
             shard: Shard::new(config, inbox, Arc::default()).unwrap(),

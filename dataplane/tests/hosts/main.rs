@@ -1,0 +1,10 @@
+//! The data plane on hosts made for it: network namespaces joined by veth pairs. Needs root.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test helpers: a panic is the failure report"
+)]
+
+mod next_hop;
+mod world;

@@ -1,0 +1,117 @@
+//! The data plane beside the shards, where the configuration wants one and the host can.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use turnpike_dataplane::loader::{LoadError, Sizes};
+use turnpike_dataplane::tables::Tables;
+use turnpike_dataplane::{DataPlane, Settings};
+use turnpike_turn::forward::UserBuckets;
+use turnpike_turn::server;
+use turnpike_types::{ServerAddr, Transport};
+
+use super::{Plan, StartError};
+use crate::config::FastPathMode;
+
+/// Room in the tables where the configuration says nothing, an allocation.
+const CHANNELS_EACH: u32 = 2;
+const PERMISSIONS_EACH: u32 = 4;
+
+/// Source prefixes whose requests are counted; the one not seen longest is forgotten for a new one.
+const STRANGERS: u32 = 65_536;
+
+/// Requests a second from one of them.
+const STRANGERS_PER_SECOND: u32 = 10_000;
+
+/// Whether packets are relayed in the kernel.
+#[derive(Debug)]
+pub enum FastPath {
+    /// The configuration does not want it.
+    Off,
+    /// This host lacks something.
+    Missing(LoadError),
+    /// They are.
+    On(DataPlane),
+}
+
+impl FastPath {
+    /// Starts it, unless it is off.
+    ///
+    /// # Errors
+    /// When it is required and cannot be had.
+    pub(super) fn start(
+        plan: &Plan,
+        engine: &server::Config,
+        listeners: &[ServerAddr],
+        shards: u16,
+    ) -> Result<Self, StartError> {
+        let config = &plan.config.fast_path;
+        if config.mode == FastPathMode::Off {
+            return Ok(Self::Off);
+        }
+        match DataPlane::start(&settings(plan, engine, listeners, shards)) {
+            Ok(plane) => Ok(Self::On(plane)),
+            Err(error) if config.mode == FastPathMode::Require => Err(StartError::FastPath(error)),
+            Err(error) => Ok(Self::Missing(error)),
+        }
+    }
+
+    /// What a shard writes its entries to.
+    pub(super) fn tables(&self, shard: u16) -> Option<Arc<Tables>> {
+        self.plane()?.tables(shard)
+    }
+
+    /// The data plane, where there is one.
+    #[must_use]
+    pub const fn plane(&self) -> Option<&DataPlane> {
+        match self {
+            Self::On(plane) => Some(plane),
+            Self::Off | Self::Missing(_) => None,
+        }
+    }
+}
+
+fn settings(
+    plan: &Plan,
+    engine: &server::Config,
+    listeners: &[ServerAddr],
+    shards: u16,
+) -> Settings {
+    let config = &plan.config.fast_path;
+    let count = usize::from(shards.max(1));
+    let limit = |entries: usize| u32::try_from(entries).unwrap_or(u32::MAX);
+    let allocations = limit(engine.limits.allocations);
+    let each = |entries: u32| allocations.saturating_mul(entries);
+    let listen = plan.listen.iter().zip(listeners);
+    let udp = listen.filter(|(listen, _)| listen.transport == Transport::Udp);
+    let listeners: Vec<SocketAddr> = udp.map(|(_, server)| server.0).collect();
+    let services = engine.services.clone();
+    let is_named = !config.interfaces.is_empty();
+    Settings {
+        interfaces: if is_named {
+            config.interfaces.clone()
+        } else {
+            plan.devices.clone()
+        },
+        is_named,
+        generic: config.generic,
+        shards,
+        allocations_a_shard: limit(engine.limits.allocations.div_ceil(count)),
+        sizes: Sizes {
+            channels: config.channels.unwrap_or_else(|| each(CHANNELS_EACH)),
+            permissions: config.permissions.unwrap_or_else(|| each(PERMISSIONS_EACH)),
+            own_addresses: limit(listeners.len() + services.len() + plan.relay.len()),
+            users: if engine.limits.user_rate.is_unlimited() {
+                1
+            } else {
+                UserBuckets::places(engine.limits.allocations)
+            },
+            strangers: STRANGERS,
+        },
+        relay_ips: plan.relay.iter().map(|it| it.ip).collect(),
+        relay_ports: plan.config.relay.ports.clone(),
+        listeners,
+        services,
+        strangers_per_second: config.strangers_per_second.unwrap_or(STRANGERS_PER_SECOND),
+    }
+}
