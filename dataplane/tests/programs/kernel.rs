@@ -58,7 +58,6 @@ impl Kernel {
             flags: 0,
             cpus: aya::util::nr_cpus().unwrap() as u32,
             shards: 2,
-            ports_per_shard: 8_192,
             allocations: SLOTS,
         };
         let mut kernel = Self {
@@ -218,7 +217,7 @@ impl Kernel {
                 .relayed
                 .iter()
                 .find(|found| found.is_ipv4() == is_v4);
-            found.map_or(Endpoint::default(), |found| Endpoint::new(*found))
+            found.map_or_else(Endpoint::default, |found| Endpoint::new(*found))
         };
         let client = Client {
             relayed_v4: relayed(true),
