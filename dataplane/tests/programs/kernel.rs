@@ -62,7 +62,6 @@ impl Kernel {
             },
             cpus: aya::util::nr_cpus().unwrap() as u32,
             shards: 2,
-            ports_per_shard: 8_192,
             allocations: SLOTS,
         };
         let mut kernel = Self {
