@@ -300,6 +300,29 @@ fn what_finds_no_room_is_left_to_the_socket_lane_and_said_so() {
     assert_eq!(bench.entries(), 0);
 }
 
+/// Else the programs would take a peer's datagrams for indications.
+#[test]
+fn permission_of_a_channel_that_found_no_room_is_the_socket_lanes_until_it_finds_some() {
+    let bench = bench(1);
+    bench.install(Entry::Allocation(allocation(0)));
+    bench.install(Entry::Channel(channel(0, 0x4000, PEER)));
+    let ip = "203.0.113.10";
+    bench.install(Entry::Permission(permission(0, ip)));
+    let late = Entry::Channel(channel(0, 0x4001, &format!("{ip}:5000")));
+    bench.install(late);
+    let flags = || bench.permission(ip, relayed(0).0).unwrap().flags;
+    assert_eq!(flags(), Permission::LANE);
+    bench.install(Entry::Permission(permission(0, ip)));
+    assert_eq!(flags(), Permission::LANE, "refreshed");
+    bench.revoke(Entry::Channel(channel(0, 0x4000, PEER)).key());
+    let refresh = Action::Refresh {
+        key: late.key(),
+        expires_at: END,
+    };
+    assert_eq!(bench.tables.carry_out(NOW, &refresh), Ok(()));
+    assert_eq!(flags(), 0);
+}
+
 #[test]
 fn client_on_a_stream_is_the_socket_lanes() {
     let bench = bench(8);
