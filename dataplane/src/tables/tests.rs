@@ -35,7 +35,6 @@ fn bench(channels: u32) -> Bench {
         flags: 0,
         cpus: u32::try_from(aya::util::nr_cpus().unwrap()).unwrap(),
         shards: 2,
-        ports_per_shard: 8_192,
         allocations: 16,
     };
     let sizes = Sizes {
@@ -299,6 +298,29 @@ fn what_finds_no_room_is_left_to_the_socket_lane_and_said_so() {
     assert_eq!(bench.local(0).unwrap().flags, Local::LANE);
     bench.revoke(Entry::Allocation(allocation(0)).key());
     assert_eq!(bench.entries(), 0);
+}
+
+/// Else the programs would take a peer's datagrams for indications.
+#[test]
+fn permission_of_a_channel_that_found_no_room_is_the_socket_lanes_until_it_finds_some() {
+    let bench = bench(1);
+    bench.install(Entry::Allocation(allocation(0)));
+    bench.install(Entry::Channel(channel(0, 0x4000, PEER)));
+    let ip = "203.0.113.10";
+    bench.install(Entry::Permission(permission(0, ip)));
+    let late = Entry::Channel(channel(0, 0x4001, &format!("{ip}:5000")));
+    bench.install(late);
+    let flags = || bench.permission(ip, relayed(0).0).unwrap().flags;
+    assert_eq!(flags(), Permission::LANE);
+    bench.install(Entry::Permission(permission(0, ip)));
+    assert_eq!(flags(), Permission::LANE, "refreshed");
+    bench.revoke(Entry::Channel(channel(0, 0x4000, PEER)).key());
+    let refresh = Action::Refresh {
+        key: late.key(),
+        expires_at: END,
+    };
+    assert_eq!(bench.tables.carry_out(NOW, &refresh), Ok(()));
+    assert_eq!(flags(), 0);
 }
 
 #[test]

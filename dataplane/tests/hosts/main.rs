@@ -3,8 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod ground;
+mod lives;
 mod next_hop;
+mod torn;
+mod ways;
 mod world;

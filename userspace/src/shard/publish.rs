@@ -35,7 +35,7 @@ impl Shard {
     pub(super) fn publish(&mut self) {
         self.published = self.now;
         self.unpublished = false;
-        self.lane.count_listeners_drops();
+        self.lane.count_lasting_drops();
         let decided = self.lane.forwarder.counters();
         let judged = self.server.counters();
         let lane = &self.lane.counters;
