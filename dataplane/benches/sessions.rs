@@ -46,7 +46,8 @@ fn main() {
         assert!(status.unwrap().success(), "ip {arguments}");
     }
     let (before, started) = (resident(), Instant::now());
-    let plane = DataPlane::start(&settings(sessions)).unwrap_or_else(|error| panic!("{error}"));
+    let plane =
+        DataPlane::start(&settings(sessions), &[]).unwrap_or_else(|error| panic!("{error}"));
     println!("tables made in       {:?}", started.elapsed());
     println!("tables in the kernel {} MB", kernel_bytes() / 1_000_000);
     let tables = plane.tables(0).unwrap();

@@ -11,7 +11,7 @@ use turnpike_abi::{Config, Endpoint, Local, LocalKey, NextHop as Entry, Role, ma
 
 use crate::counters::Counters;
 use crate::lines::Lines;
-use crate::loader::{self, Device, LoadError, Loaded, Sizes};
+use crate::loader::{self, Device, LoadError, Loaded, ShardSocket, Sizes};
 use crate::next_hop::{HopId, Limits, NextHops, Watch, Writer};
 use crate::tables::{Maps, Shared, Tables, Users};
 
@@ -63,17 +63,19 @@ impl fmt::Debug for DataPlane {
 
 impl DataPlane {
     /// Loads the programs, fills in what stays, and attaches them in the calling thread's network
-    /// namespace.
+    /// namespace. Datagrams to relayed ports that are left to sockets come to those given, from then
+    /// on and as long as these are open.
     ///
     /// # Errors
     /// [`LoadError`], which says what is missing and what cures it. Nothing is left behind then.
-    pub fn start(settings: &Settings) -> Result<Self, LoadError> {
+    pub fn start(settings: &Settings, sockets: &[ShardSocket<'_>]) -> Result<Self, LoadError> {
         for device in &settings.interfaces {
             loader::look_at(device, settings.is_named)?;
         }
         let layout = layout(settings)?;
         let mut loaded = loader::load(&layout, &settings.sizes)?;
         write_own_addresses(&loaded, settings)?;
+        loaded.steer(sockets)?;
         loaded.attach(&settings.interfaces, settings.is_named, settings.generic)?;
         let hops = Arc::new(next_hops(&loaded)?);
         let counters = Arc::new(counters(&loaded, layout)?);
@@ -131,7 +133,6 @@ impl DataPlane {
 fn layout(settings: &Settings) -> Result<Config, LoadError> {
     let shards = u32::from(settings.shards.max(1));
     let (first, last) = (*settings.relay_ports.start(), *settings.relay_ports.end());
-    let ports = u32::from(last.saturating_sub(first)) + 1;
     let cost = SECOND / u64::from(settings.strangers_per_second.max(1));
     let allocations = settings.allocations_a_shard.checked_mul(shards);
     Ok(Config {
@@ -142,7 +143,6 @@ fn layout(settings: &Settings) -> Result<Config, LoadError> {
         flags: Config::ANSWER_BINDING,
         cpus: cpus()?,
         shards,
-        ports_per_shard: ports.div_ceil(shards),
         allocations: allocations.ok_or(LoadError::Sizes)?,
     })
 }

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use super::rate::Rates;
-use super::scene::{BURSTY, CALLS, FRAMES, Scene};
+use super::scene::{BURSTY, CALLS, FRAMES, MANY_CALLS, Scene};
 use super::stage::{Stage, Who};
 use super::{Experiment, Plan, cost, cycles, delay, memory, rate};
 use crate::load::profile;
@@ -133,7 +133,7 @@ impl Run {
     /// What others than relays do on these hosts.
     fn ceilings(&mut self) -> Row {
         let who = [Who::Redirect, Who::Routes];
-        let found = rate::search(&mut self.stage, &CALLS.straight(), &who);
+        let found = rate::search(&mut self.stage, &MANY_CALLS.straight(), &who);
         let [row, _] = rate::rows(&self.stage, &who, &found, None);
         // XDP's redirect passes the wires' queues by, so the kernel's routing may lose less.
         let best = [row.own(), row.best_rival().map(|(_, figure)| figure)];
@@ -156,7 +156,7 @@ impl Run {
             return known.clone();
         }
         let everybody = self.stage.everybody();
-        let found = rate::search(&mut self.stage, &CALLS, &everybody);
+        let found = rate::search(&mut self.stage, &MANY_CALLS, &everybody);
         let rates = found
             .iter()
             .filter_map(|found| found.as_ref().ok()?.first());

@@ -1,4 +1,4 @@
-//! What a relay is asked to carry: how many flows, and which traffic.
+//! What a relay is asked to carry: how many flows, which traffic, and by whom.
 
 use crate::load::Path;
 use crate::load::profile::{self, Profile};
@@ -10,21 +10,37 @@ pub(super) struct Scene {
     pub(super) flows: u32,
     /// What they carry.
     pub(super) profile: Profile,
+    /// Who makes the packets.
+    pub(super) generator: Generator,
+}
+
+/// What packets are sent and counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Generator {
+    /// Packet sockets: what is due within 50 µs leaves together, through the queue before each wire.
+    Sockets,
+    /// Live frames: some millions a second, straight into the wires' rings.
+    LiveFrames,
 }
 
 /// Many calls, a packet of each at a time: 172 bytes, both directions.
 pub(super) const CALLS: Scene = Scene::of(profile::VOICE);
 
+/// The same, at rates that packet sockets do not reach.
+pub(super) const MANY_CALLS: Scene = CALLS.live();
+
 /// Few calls that send several packets at once.
 pub(super) const BURSTY: Scene = Scene {
     flows: 20,
     profile: bursts_of_8(profile::VOICE),
+    generator: Generator::Sockets,
 };
 
 /// Few calls that send a video frame at once.
 pub(super) const FRAMES: Scene = Scene {
     flows: 20,
     profile: profile::VIDEO,
+    generator: Generator::Sockets,
 };
 
 /// A relay without flows.
@@ -36,6 +52,15 @@ impl Scene {
         Self {
             flows: 1_000,
             profile,
+            generator: Generator::Sockets,
+        }
+    }
+
+    /// The same of live frames.
+    pub(super) const fn live(self) -> Self {
+        Self {
+            generator: Generator::LiveFrames,
+            ..self
         }
     }
 

@@ -9,11 +9,12 @@ use super::act::{Act, crowd};
 use super::effort::Effort;
 use super::fault::Fault;
 use super::progress::Progress;
-use super::scene::{CALLS, Scene};
+use super::scene::{CALLS, Generator, Scene};
 use crate::account::{Cost, Meter, resident_bytes};
 use crate::load::clients::churn::churn;
+use crate::load::live::LiveFrames;
 use crate::load::packet::{PacketLoad, Wire};
-use crate::load::{Load as _, Tally};
+use crate::load::{Load, Tally};
 use crate::method::alternate::{Disturbance, SENT_MIN, disturbance, turns, undisturbed};
 use crate::netns::bench::BenchHosts;
 use crate::subject::Subject;
@@ -178,9 +179,15 @@ impl Stage {
             Who::Routes => Act::routes(hosts, scene)?,
             Who::Redirect => Act::redirect(hosts, scene)?,
         };
-        let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+        let load: Box<dyn Load + '_> = match scene.generator {
+            Generator::LiveFrames => Box::new(LiveFrames::new(hosts, act.flows())?),
+            Generator::Sockets => {
+                let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+                Box::new(PacketLoad::new(&clients, &peers, act.flows())?)
+            }
+        };
         Ok(Playing {
-            load: PacketLoad::new(&clients, &peers, act.flows())?,
+            load,
             hosts,
             progress: &self.progress,
             effort: self.effort,
@@ -198,7 +205,7 @@ pub(super) struct Playing<'h> {
     effort: Effort,
     scene: Scene,
     act: Act<'h>,
-    load: PacketLoad,
+    load: Box<dyn Load + 'h>,
     thrown_out: u32,
 }
 

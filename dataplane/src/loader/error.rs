@@ -80,9 +80,9 @@ impl fmt::Display for LoadError {
             ),
             Self::NotPermitted(what) => write!(
                 f,
-                "not permitted to {what}: give the process CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON \
-                 (`setcap cap_bpf,cap_net_admin,cap_perfmon+ep` the binary, or systemd's \
-                 AmbientCapabilities=)"
+                "not permitted to {what}: give the process CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and \
+                 CAP_PERFMON (`setcap cap_bpf,cap_net_admin,cap_net_raw,cap_perfmon+ep` the binary, \
+                 or systemd's AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON)"
             ),
             Self::Sizes => f.write_str(
                 "the limits make tables larger than the kernel's; lower limits.allocations",
@@ -94,7 +94,8 @@ impl fmt::Display for LoadError {
 
 impl LoadError {
     /// A refusal of the kernel's, with all that it said.
-    pub(crate) fn refused(what: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
+    #[must_use]
+    pub fn refused(what: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
         let what = what.into();
         match errno(error) {
             Some(Errno::EPERM | Errno::EACCES) if !is_of_verifier(error) => {

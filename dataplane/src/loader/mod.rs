@@ -1,4 +1,4 @@
-//! Loads the programs into the kernel and attaches them to devices.
+//! Loads the programs into the kernel and attaches them: to devices, and to the network namespace.
 //!
 //! In the driver first; by the kernel in the driver's place only where that is allowed. A device that
 //! has another program is left alone. What was attached ends with this process or with the value that
@@ -8,6 +8,7 @@
 
 mod device;
 mod error;
+mod steer;
 
 use std::os::fd::AsFd;
 
@@ -21,6 +22,7 @@ use crate::netlink::Netlink;
 
 pub use device::{Device, Mode};
 pub use error::LoadError;
+pub use steer::ShardSocket;
 
 include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 

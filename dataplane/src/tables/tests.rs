@@ -35,7 +35,6 @@ fn bench(channels: u32) -> Bench {
         flags: 0,
         cpus: u32::try_from(aya::util::nr_cpus().unwrap()).unwrap(),
         shards: 2,
-        ports_per_shard: 8_192,
         allocations: 16,
     };
     let sizes = Sizes {

@@ -55,10 +55,13 @@ impl Kernel {
             stranger_full: full,
             relay_port_min: *RELAY_PORTS.start(),
             relay_port_max: *RELAY_PORTS.end(),
-            flags: 0,
+            flags: if world.answers_binding {
+                Config::ANSWER_BINDING
+            } else {
+                0
+            },
             cpus: aya::util::nr_cpus().unwrap() as u32,
             shards: 2,
-            ports_per_shard: 8_192,
             allocations: SLOTS,
         };
         let mut kernel = Self {
@@ -218,7 +221,7 @@ impl Kernel {
                 .relayed
                 .iter()
                 .find(|found| found.is_ipv4() == is_v4);
-            found.map_or(Endpoint::default(), |found| Endpoint::new(*found))
+            found.map_or_else(Endpoint::default, |found| Endpoint::new(*found))
         };
         let client = Client {
             relayed_v4: relayed(true),

@@ -3,7 +3,7 @@
 use crate::Reason;
 
 /// The programs' constants, set as the global `CONFIG`, 40 bytes: stranger's cost (8), full (8), lowest
-/// and highest port (2 each), flags (4), CPUs (4), shards (4), ports a shard (4), allocations (4).
+/// and highest port (2 each), flags (4), CPUs (4), shards (4), allocations (4), zero (4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// What a packet of a stranger costs, nanoseconds; 0: strangers are not limited.
@@ -20,8 +20,6 @@ pub struct Config {
     pub cpus: u32,
     /// How many shards relayed ports are steered to.
     pub shards: u32,
-    /// How many neighbouring ports belong to one shard before the next one's begin.
-    pub ports_per_shard: u32,
     /// Slots of allocations.
     pub allocations: u32,
 }
@@ -42,7 +40,7 @@ impl Config {
             self.stranger_full,
             ports | (self.flags as u64) << 32,
             self.cpus as u64 | (self.shards as u64) << 32,
-            self.ports_per_shard as u64 | (self.allocations as u64) << 32,
+            self.allocations as u64,
         ]
     }
 
@@ -50,7 +48,7 @@ impl Config {
     #[inline(always)]
     #[must_use]
     pub const fn from_words(words: &[u64; 5]) -> Self {
-        let [stranger_cost, stranger_full, ports, cpus, slices] = *words;
+        let [stranger_cost, stranger_full, ports, cpus, allocations] = *words;
         Self {
             stranger_cost,
             stranger_full,
@@ -59,8 +57,7 @@ impl Config {
             flags: (ports >> 32) as u32,
             cpus: cpus as u32,
             shards: (cpus >> 32) as u32,
-            ports_per_shard: slices as u32,
-            allocations: (slices >> 32) as u32,
+            allocations: allocations as u32,
         }
     }
 
@@ -92,20 +89,18 @@ impl Config {
             .wrapping_add(reason as u32)
     }
 
-    /// Which shard a relayed port (the machine's order) is steered to; `None` outside the range.
+    /// Which shard a relayed port (the machine's order) is steered to: ports are handed out in runs of
+    /// whole pairs, as even as can be. `None` outside the range.
     #[inline(always)]
     #[must_use]
     pub const fn shard(&self, port: u16) -> Option<u32> {
-        if port < self.relay_port_min || port > self.relay_port_max || self.ports_per_shard == 0 {
+        if port < self.relay_port_min || port > self.relay_port_max {
             return None;
         }
-        let shard = (port - self.relay_port_min) as u32 / self.ports_per_shard;
-        if shard < self.shards {
-            Some(shard)
-        } else {
-            // The last ports, where the range does not divide evenly.
-            self.shards.checked_sub(1)
-        }
+        let first = (self.relay_port_min / 2) as u64;
+        let pairs = (self.relay_port_max / 2) as u64 - first + 1;
+        let offset = (port / 2) as u64 - first;
+        Some((offset * self.shards as u64 / pairs) as u32)
     }
 
     /// The entry of `SOCKETS` that holds a shard's socket of a family.
@@ -134,7 +129,6 @@ mod tests {
         flags: 0,
         cpus: 2,
         shards: 3,
-        ports_per_shard: 5_460,
         allocations: 10,
     };
 
@@ -147,7 +141,8 @@ mod tests {
     fn every_port_of_the_range_has_a_shard() {
         assert_eq!(CONFIG.shard(49_151), None);
         assert_eq!(CONFIG.shard(49_152), Some(0));
-        assert_eq!(CONFIG.shard(49_152 + 5_460), Some(1));
+        assert_eq!(CONFIG.shard(49_152 + 5_461), Some(0));
+        assert_eq!(CONFIG.shard(49_152 + 5_462), Some(1));
         assert_eq!(CONFIG.shard(65_535), Some(2));
     }
 

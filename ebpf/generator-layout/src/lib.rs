@@ -40,12 +40,19 @@ pub struct Outgoing {
     pub constant: u32,
     /// Sequence number of the next packet.
     pub next: u32,
+    /// Bytes of `FILLER` behind the stamp; at most [`FILLER_MAX`].
+    pub behind: u32,
+    /// The entry of `WAY_OUT` that its frames leave through.
+    pub way: u32,
     /// Not used. The verifier does not see that headers which begin later are shorter, and wants
     /// room behind them.
-    pub slack: [u32; 15],
+    pub slack: [u32; 13],
 }
 
 /// What a sender does next; the map `COURSE` has one.
+///
+/// The schedule is one of trains: packets that are due at the same time. What is late is sent when
+/// the program gets to it, and keeps its stamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Course {
@@ -57,19 +64,22 @@ pub struct Course {
     pub flow: u32,
     /// Packets of this burst that are left.
     pub left: u32,
-    /// Packets of one train: all of them are due at the same time. Zero: there is no schedule, and
-    /// a packet is due when it is sent.
+    /// Packets of one train.
     pub train: u32,
     /// Packets of this train that are left.
     pub train_left: u32,
+    /// Trains that have not begun.
+    pub trains: u64,
     /// When this train is due, nanoseconds of the monotonic clock.
     pub due: u64,
     /// Nanoseconds from one train to the next.
     pub interval: u64,
-    /// Bytes of [`FILLER_MAX`] behind the stamp.
-    pub filler: u64,
-    /// Packets made since the program was loaded.
+    /// By how many nanoseconds a train may begin late and not be counted.
+    pub tolerance: u64,
+    /// Packets made.
     pub sent: u64,
+    /// Of these, packets of trains that began late.
+    pub late: u64,
 }
 
 /// One direction of a flow at its receiver. Those of flow `n` are the entries `2 * n` and `2 * n + 1`
@@ -129,7 +139,7 @@ pub type Addresses = [u8; 12];
 const _: () = {
     assert!(size_of::<Outgoing>() == HEAD_MAX + stamp::LEN + 72);
     assert!(size_of::<Outgoing>() >= (HEAD_MAX - HEAD_MIN) + HEAD_MAX + stamp::LEN);
-    assert!(size_of::<Course>() == 24 + 32);
+    assert!(size_of::<Course>() == 24 + 48);
     assert!(size_of::<Arrivals>() == 56);
     assert!(size_of::<Totals>() == 56);
 };

@@ -1,9 +1,11 @@
 //! The data plane beside the shards, where the configuration wants one and the host can.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use turnpike_dataplane::loader::{LoadError, Sizes};
+use turnpike_dataplane::loader::{LoadError, ShardSocket, Sizes};
 use turnpike_dataplane::tables::Tables;
 use turnpike_dataplane::{DataPlane, Settings};
 use turnpike_turn::forward::UserBuckets;
@@ -12,6 +14,7 @@ use turnpike_types::{ServerAddr, Transport};
 
 use super::{Plan, StartError};
 use crate::config::FastPathMode;
+use crate::shard::RelaySockets;
 
 /// Room in the tables where the configuration says nothing, an allocation.
 const CHANNELS_EACH: u32 = 2;
@@ -35,7 +38,7 @@ pub enum FastPath {
 }
 
 impl FastPath {
-    /// Starts it, unless it is off.
+    /// Starts it, unless it is off, and opens what each shard relays by where it is on.
     ///
     /// # Errors
     /// When it is required and cannot be had.
@@ -44,15 +47,20 @@ impl FastPath {
         engine: &server::Config,
         listeners: &[ServerAddr],
         shards: u16,
-    ) -> Result<Self, StartError> {
+    ) -> Result<(Self, Vec<RelaySockets>), StartError> {
         let config = &plan.config.fast_path;
         if config.mode == FastPathMode::Off {
-            return Ok(Self::Off);
+            return Ok((Self::Off, Vec::new()));
         }
-        match DataPlane::start(&settings(plan, engine, listeners, shards)) {
-            Ok(plane) => Ok(Self::On(plane)),
+        let settings = settings(plan, engine, listeners, shards);
+        let started = relay_sockets(&settings).and_then(|sockets| {
+            let plane = DataPlane::start(&settings, &steered(&sockets))?;
+            Ok((Self::On(plane), sockets))
+        });
+        match started {
             Err(error) if config.mode == FastPathMode::Require => Err(StartError::FastPath(error)),
-            Err(error) => Ok(Self::Missing(error)),
+            Err(error) => Ok((Self::Missing(error), Vec::new())),
+            Ok(started) => Ok(started),
         }
     }
 
@@ -69,6 +77,26 @@ impl FastPath {
             Self::Off | Self::Missing(_) => None,
         }
     }
+}
+
+/// The sockets of each shard.
+fn relay_sockets(settings: &Settings) -> Result<Vec<RelaySockets>, LoadError> {
+    let open = |_| RelaySockets::open(&settings.relay_ips);
+    let sockets: io::Result<_> = (0..settings.shards).map(open).collect();
+    sockets.map_err(|error| LoadError::refused("open raw sockets to relay by", &error))
+}
+
+/// Those that relayed ports are steered to.
+fn steered(shards: &[RelaySockets]) -> Vec<ShardSocket<'_>> {
+    let mut steered = Vec::new();
+    for (shard, sockets) in (0..).zip(shards) {
+        steered.extend(sockets.receive.iter().map(|(family, socket)| ShardSocket {
+            shard,
+            family: *family,
+            socket: socket.as_fd(),
+        }));
+    }
+    steered
 }
 
 fn settings(

@@ -116,14 +116,17 @@ impl Relay {
         engine.ledger = (shards > 1).then(|| Arc::new(Ledger::new(users)) as _);
         let icmp = listen::icmp_sockets(plan, shards);
         let hears_icmp = icmp.iter().any(|sockets| !sockets.is_empty());
-        let fast_path = if options.fast_path {
+        let (fast_path, relay_sockets) = if options.fast_path {
             FastPath::start(plan, &engine, &addresses, shards)?
         } else {
-            FastPath::Off
+            (FastPath::Off, Vec::new())
         };
         let mut configs = configs(plan, options, &engine, listeners.into_iter().zip(icmp));
         for (shard, config) in (0..).zip(&mut configs) {
             config.fast_path = fast_path.tables(shard);
+        }
+        for (config, sockets) in configs.iter_mut().zip(relay_sockets) {
+            config.relay_sockets = Some(sockets);
         }
         let (starts, tallies) = with_mailboxes(configs, options.ring)?;
         let mailboxes = starts.iter().map(|start| start.mailbox.clone()).collect();
@@ -237,6 +240,7 @@ fn configs(
     let of_shard = |(index, (listeners, icmp))| ShardConfig {
         listeners,
         icmp,
+        relay_sockets: None,
         engine: plan::share(engine, ShardSlice { index, count }),
         entries_max: plan.entries_max(count),
         user_buckets: user_buckets.clone(),

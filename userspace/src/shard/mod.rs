@@ -18,10 +18,13 @@ mod orders;
 mod outputs;
 mod owner;
 mod publish;
+mod relay_sockets;
+mod relays;
 mod socket_lane;
 mod sockets;
 mod streams;
 mod tally;
+mod udp_header;
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -35,7 +38,8 @@ use turnpike_turn::forward::{Forwarder, ForwarderConfig, UserBuckets, Verdict};
 use turnpike_turn::icmp_quote;
 use turnpike_turn::server::{self, Server};
 use turnpike_types::{
-    AddressFamily, ClientAddr, DropReason, FiveTuple, PeerAddr, ServerAddr, Timestamp, Transport,
+    AddressFamily, ClientAddr, DropReason, FiveTuple, PeerAddr, RelayedAddr, ServerAddr, Timestamp,
+    Transport,
 };
 
 use crate::clock;
@@ -54,6 +58,7 @@ pub use mailbox::{Inbox, Mailbox, Order, mailbox};
 pub use open::{icmp as open_icmp, listeners as open_listeners, stream_listeners};
 pub use outputs::CLIENTS_TARGET;
 pub use owner::owner_of;
+pub use relay_sockets::RelaySockets;
 pub use streams::{Places, StreamLimits};
 pub use tally::{Snapshot, Tally};
 
@@ -80,6 +85,9 @@ pub struct ShardConfig {
     pub listeners: Vec<Listener>,
     /// Raw ICMP sockets, by family.
     pub icmp: IcmpSockets,
+    /// Where the kernel steers relayed ports to the shard; without them, each relayed address has a
+    /// socket of its own.
+    pub relay_sockets: Option<RelaySockets>,
     /// The engine's.
     pub engine: server::Config,
     /// How many entries the lane may hold.
@@ -190,6 +198,9 @@ impl Shard {
             } else {
                 lane.add_listener(listener.server, via, listener.socket);
             }
+        }
+        if let Some(sockets) = config.relay_sockets {
+            lane.relay_by(sockets);
         }
         for (family, socket) in config.icmp {
             lane.sockets
@@ -355,6 +366,10 @@ impl Shard {
         if matches!(role, Role::Listener(_)) && self.inbox.is_waiting() {
             self.hear();
         }
+        let role = match (role, datagram.destination) {
+            (Role::Steered, Some(relayed)) => Role::Relay(RelayedAddr(relayed)),
+            _ => role,
+        };
         let source = datagram.source;
         if datagram.segment.is_none() && !datagram.truncated {
             let payload = datagram.payload;
@@ -378,7 +393,7 @@ impl Shard {
             Role::Listener(server) => {
                 self.handle_client(&listener_tuple(ClientAddr(source), server), packet);
             }
-            Role::Relay { relayed, .. } => {
+            Role::Relay(relayed) => {
                 let len = packet.payload.len();
                 let verdict =
                     self.lane
@@ -387,6 +402,8 @@ impl Shard {
                 self.carry(verdict, packet, None);
             }
             Role::Icmp(family) => self.icmp(family, packet),
+            // The kernel says of each datagram that it steered where it was sent.
+            Role::Steered | Role::Sender => self.lane.refuse(packet.buffer, DropReason::Unexpected),
         }
     }
 

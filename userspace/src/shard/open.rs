@@ -15,7 +15,7 @@ use crate::uring::{
 };
 
 /// Receive and send queue of a listener, in bytes: some 40 ms of 1 Gbit/s.
-const LISTENER_QUEUE_BYTES: usize = 4 << 20;
+pub(super) const LISTENER_QUEUE_BYTES: usize = 4 << 20;
 
 /// Connections that the kernel completes before they are accepted.
 const BACKLOG: i32 = 1_024;
@@ -140,11 +140,16 @@ pub(super) fn relay(address: SocketAddr) -> Result<Socket, CommandError> {
         socket.bind(&address.into())?;
         Ok(socket)
     };
-    bound().map_err(|error: io::Error| match error.raw_os_error() {
+    bound().map_err(|error| relay_refusal(&error))
+}
+
+/// What it means to an engine that a relayed address could not be bound.
+pub(super) fn relay_refusal(error: &io::Error) -> CommandError {
+    match error.raw_os_error() {
         Some(libc::EADDRINUSE) => CommandError::PortInUse,
         Some(libc::EACCES | libc::EPERM) => CommandError::NotPermitted,
         _ => CommandError::OutOfResources,
-    })
+    }
 }
 
 /// Opens a raw socket that hears ICMP errors of a family about what was sent from these ports.
@@ -163,7 +168,7 @@ pub fn icmp(family: AddressFamily, ports: &RangeInclusive<u16>) -> io::Result<So
     Ok(socket)
 }
 
-fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
+pub(super) fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
     let kind = Type::DGRAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     let is_ipv6 = matches!(address.ip(), IpAddr::V6(_));
@@ -173,14 +178,20 @@ fn unbound(address: SocketAddr, queue_bytes: usize) -> io::Result<Socket> {
     // Without this, Linux sets DF on what it sends and drops what exceeds the path's MTU.
     set_fragment_policy(&socket, is_ipv6, FragmentPolicy::Fragment)?;
     receive_runs(&socket)?;
-    // Beyond the system's maximum needs a right; without it the maximum has to do.
-    if setsockopt(&socket, sockopt::RcvBufForce, &queue_bytes).is_err() {
-        socket.set_recv_buffer_size(queue_bytes)?;
-    }
-    if setsockopt(&socket, sockopt::SndBufForce, &queue_bytes).is_err() {
-        socket.set_send_buffer_size(queue_bytes)?;
-    }
+    queue(&socket, queue_bytes)?;
     Ok(socket)
+}
+
+/// Sizes receive and send queue. Beyond the system's maximum needs a right; without it the maximum has
+/// to do.
+pub(super) fn queue(socket: &Socket, bytes: usize) -> io::Result<()> {
+    if setsockopt(socket, sockopt::RcvBufForce, &bytes).is_err() {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if setsockopt(socket, sockopt::SndBufForce, &bytes).is_err() {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

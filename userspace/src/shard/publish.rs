@@ -38,7 +38,7 @@ impl Shard {
     pub(super) fn publish(&mut self) {
         self.published = self.now;
         self.unpublished = false;
-        self.lane.count_listeners_drops();
+        self.lane.count_lasting_drops();
         self.note_left_out();
         let decided = self.lane.forwarder.counters();
         let judged = self.server.counters();

@@ -1,5 +1,5 @@
-//! The socket lane: carries the engine's commands out with one UDP socket a relayed address, and
-//! relays each packet in the buffer it came in: with its prefix written before it in place, or, where
+//! The socket lane: carries the engine's commands out with one UDP socket a relayed address, or with
+//! those of the shard where the kernel steers relayed ports to it (`relays`), and relays each packet in the buffer it came in: with its prefix written before it in place, or, where
 //! it is one of a run and another packet lies there, gathered with a prefix kept beside.
 //!
 //! It is the portable mode: it needs no right but to open ports. What an XDP lane would do and this
@@ -19,22 +19,21 @@ use socket2::Socket;
 use turnpike_dataplane::tables::Tables;
 use turnpike_turn::forward::{Forwarder, Prefix, ToClient, ToPeer, Traffic};
 use turnpike_types::{
-    Action, AddressFamily, AllocationEntry, AllocationId, CommandError, DropReason, Entry,
-    EntryKey, FiveTuple, PeerAddr, RelayedAddr, ServerAddr, Timestamp,
+    Action, AllocationEntry, AllocationId, CommandError, DropReason, Entry, EntryKey, FiveTuple,
+    ServerAddr, Timestamp,
 };
 
-use super::gather::{Gathering, Route, errno_of};
-use super::open;
+use super::gather::{Gathering, Route};
+use super::relays::Relays;
 use super::sockets::{Role, Sockets};
-use crate::uring::{
-    Buffer, FragmentPolicy, HEADROOM_BYTES, Head, PADDING_MAX, Part, Ring, TAILROOM_BYTES, Via,
-    set_fragment_policy,
-};
+use super::udp_header::UDP_HEADER_BYTES;
+use crate::uring::{Buffer, HEADROOM_BYTES, Head, PADDING_MAX, Part, Ring, TAILROOM_BYTES, Via};
 
 const _: () = assert!(
     Prefix::MAX <= HEADROOM_BYTES && Prefix::MAX <= Head::MAX,
     "a prefix is written before the payload, or kept beside"
 );
+const _: () = assert!(UDP_HEADER_BYTES <= Prefix::MAX, "so is a UDP header");
 const _: () = assert!(
     TAILROOM_BYTES >= PADDING_MAX,
     "padding is written after the payload"
@@ -76,21 +75,6 @@ struct Listener {
     server: ServerAddr,
     via: Via,
     slot: u32,
-}
-
-/// The open socket of a relayed address.
-#[derive(Clone, Copy, Debug)]
-struct Relay {
-    slot: u32,
-    via: Via,
-    relayed: RelayedAddr,
-}
-
-/// The relayed addresses of the allocation in one engine slot, IPv4 first.
-#[derive(Clone, Copy, Debug, Default)]
-struct Relays {
-    generation: u32,
-    of_family: [Option<Relay>; 2],
 }
 
 /// What a datagram that is sent is, and where it goes.
@@ -136,8 +120,8 @@ pub(super) struct SocketLane {
     pub(super) gathering: Option<Gathering>,
     /// The lane above, which carries what it can and lets the rest through.
     pub(super) kernel: Option<Arc<Tables>>,
+    pub(super) relays: Relays,
     listeners: Vec<Listener>,
-    relays: Vec<Relays>,
 }
 
 impl SocketLane {
@@ -149,8 +133,8 @@ impl SocketLane {
             counters: LaneCounters::default(),
             gathering: None,
             kernel,
+            relays: Relays::default(),
             listeners: Vec::new(),
-            relays: Vec::new(),
         }
     }
 
@@ -200,7 +184,7 @@ impl SocketLane {
                 relayed,
             }) => {
                 let result = self.forwarder.apply(now, action);
-                self.close(*allocation, relayed.family());
+                self.close_relay(*allocation, relayed.family());
                 result
             }
             _ => self.forwarder.apply(now, action),
@@ -232,13 +216,16 @@ impl SocketLane {
             payload: from,
         } = packet;
         let payload = from.start + forward.payload.start..from.start + forward.payload.end;
-        let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
+        let Some(relay) = self
+            .relays
+            .get(forward.allocation, forward.relayed.family())
+        else {
             return self.drop_packet(buffer, DropReason::NoAllocation);
         };
         if forward.dont_fragment {
             let bytes = self.ring.bytes(&buffer).get(payload).unwrap_or(&[]);
             let sent = self.send_now(relay, bytes, forward);
-            self.count_sent_now(sent);
+            self.count_sent_now(bytes.len(), sent);
             return self.ring.give_back(buffer);
         }
         self.queue_to_peer(&relay, buffer, payload, forward.peer);
@@ -247,7 +234,10 @@ impl SocketLane {
     /// Sends to a peer what lies in a client's `message`, which is not in a buffer of the ring.
     pub(super) fn send_copy_to_peer(&mut self, message: &[u8], forward: &ToPeer) {
         let payload = message.get(forward.payload.clone()).unwrap_or(&[]);
-        let Some(relay) = self.relay(forward.allocation, forward.relayed.family()) else {
+        let Some(relay) = self
+            .relays
+            .get(forward.allocation, forward.relayed.family())
+        else {
             return self.count(DropReason::NoAllocation);
         };
         // The other buffers are for the server's replies, which a crowd of messages in one
@@ -255,10 +245,11 @@ impl SocketLane {
         if !forward.dont_fragment
             && let Some(mut buffer) = self.ring.take_reply_above(REPLIES_KEPT)
         {
-            let place = self.ring.bytes_mut(&mut buffer).get_mut(..payload.len());
+            let range = HEADROOM_BYTES..HEADROOM_BYTES + payload.len();
+            let place = self.ring.bytes_mut(&mut buffer).get_mut(range.clone());
             if let Some(place) = place {
                 place.copy_from_slice(payload);
-                return self.queue_to_peer(&relay, buffer, 0..payload.len(), forward.peer);
+                return self.queue_to_peer(&relay, buffer, range, forward.peer);
             }
             self.ring.give_back(buffer);
         }
@@ -266,29 +257,7 @@ impl SocketLane {
         self.send_gathered();
         self.ring.flush();
         let sent = self.send_now(relay, payload, forward);
-        self.count_sent_now(sent);
-    }
-
-    fn queue_to_peer(
-        &mut self,
-        relay: &Relay,
-        buffer: Buffer,
-        range: Range<usize>,
-        peer: PeerAddr,
-    ) {
-        let route = Route {
-            slot: relay.slot,
-            via: relay.via,
-            to: peer.0,
-        };
-        let part = Part {
-            tag: Towards::Peer.tag(range.len()),
-            buffer,
-            range,
-            head: Head::EMPTY,
-            padding: 0,
-        };
-        self.send(route, part);
+        self.count_sent_now(payload.len(), sent);
     }
 
     /// Sends a peer's payload to the client, behind its prefix.
@@ -315,14 +284,14 @@ impl SocketLane {
 
     /// Writes a prefix into the buffer, together with the padding, or beside it where the buffer
     /// holds other packets.
-    fn put_before(&mut self, mut part: Part, prefix: &[u8]) -> Part {
+    pub(super) fn put_before(&mut self, mut part: Part, prefix: &[u8]) -> Part {
         let Range { start, end } = part.range;
         let bytes = self.ring.bytes_mut(&mut part.buffer);
-        let before = start.saturating_sub(prefix.len());
-        match bytes.get_mut(before..start) {
+        let before = start.checked_sub(prefix.len());
+        match before.and_then(|before| bytes.get_mut(before..start)) {
             Some(place) => {
                 place.copy_from_slice(prefix);
-                part.range.start = before;
+                part.range.start -= prefix.len();
             }
             None => part.head = Head::new(prefix).unwrap_or(Head::EMPTY),
         }
@@ -389,18 +358,22 @@ impl SocketLane {
             .arm_ended(|via, token| ring.receive(via, token));
     }
 
-    /// Counts what the kernel dropped because the listeners' queues were full, or a datagram
-    /// empty. Those of relayed addresses are counted when they close.
-    pub(super) fn count_listeners_drops(&mut self) {
-        for index in 0..self.listeners.len() {
-            if let Some(listener) = self.listeners.get(index) {
-                self.count_kernel_drops(listener.slot);
-            }
-        }
+    /// Counts what the kernel dropped because the queues of sockets that stay were full, or a
+    /// listener's datagram empty. Those of relayed addresses with their own are counted when they close.
+    pub(super) fn count_lasting_drops(&mut self) {
+        let listeners = self.listeners.iter().map(|listener| listener.slot);
+        let slots = listeners.chain(self.relays.receivers());
+        let new = slots.map(|slot| u64::from(self.sockets.new_drops(slot)));
+        let new = new.sum();
+        self.count_queue_full(new);
     }
 
-    fn count_kernel_drops(&mut self, slot: u32) {
+    pub(super) fn count_kernel_drops(&mut self, slot: u32) {
         let new = u64::from(self.sockets.new_drops(slot));
+        self.count_queue_full(new);
+    }
+
+    fn count_queue_full(&mut self, new: u64) {
         if let Some(count) = self.counters.drops.get_mut(DropReason::QueueFull as usize) {
             *count += new;
         }
@@ -413,69 +386,12 @@ impl SocketLane {
         action: &Action,
         entry: &AllocationEntry,
     ) -> Result<(), CommandError> {
-        let family = entry.relayed.family();
-        let open_already = self
-            .relay(entry.allocation, family)
-            .is_some_and(|relay| relay.relayed == entry.relayed);
-        if !open_already {
-            self.open(entry)?;
-        }
+        let was_open = self.open_relay(entry)?;
         let result = self.forwarder.apply(now, action);
-        if result.is_err() && !open_already {
-            self.close(entry.allocation, family);
+        if result.is_err() && !was_open {
+            self.close_relay(entry.allocation, entry.relayed.family());
         }
         result
-    }
-
-    fn open(&mut self, entry: &AllocationEntry) -> Result<(), CommandError> {
-        let AllocationEntry {
-            allocation,
-            relayed,
-            ..
-        } = *entry;
-        let socket = open::relay(relayed.0)?;
-        self.close(allocation, relayed.family());
-        let via = Via::of(&socket);
-        let slot = self.sockets.insert(
-            Role::Relay {
-                allocation,
-                relayed,
-            },
-            via,
-            socket,
-        );
-        let index = allocation.slot as usize;
-        if index >= self.relays.len() {
-            self.relays.resize_with(index + 1, Relays::default);
-        }
-        if let Some(relays) = self.relays.get_mut(index) {
-            relays.generation = allocation.generation;
-            if let Some(place) = relays.of_family.get_mut(relayed.family() as usize) {
-                *place = Some(Relay { slot, via, relayed });
-            }
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, allocation: AllocationId, family: AddressFamily) {
-        let closed = self
-            .relays
-            .get_mut(allocation.slot as usize)
-            .filter(|relays| relays.generation == allocation.generation)
-            .and_then(|relays| relays.of_family.get_mut(family as usize))
-            .and_then(Option::take);
-        if let Some(relay) = closed {
-            self.count_kernel_drops(relay.slot);
-            self.sockets.close(relay.slot);
-        }
-    }
-
-    fn relay(&self, allocation: AllocationId, family: AddressFamily) -> Option<Relay> {
-        let relays = self.relays.get(allocation.slot as usize)?;
-        if relays.generation != allocation.generation {
-            return None;
-        }
-        *relays.of_family.get(family as usize)?
     }
 
     fn listener(&self, five_tuple: &FiveTuple) -> Option<Listener> {
@@ -486,31 +402,12 @@ impl SocketLane {
         found.copied()
     }
 
-    /// Sends without the ring. DF is an option of the socket, not of a datagram, so one that asks
-    /// for it is sent by itself.
-    fn send_now(&self, relay: Relay, bytes: &[u8], forward: &ToPeer) -> Result<usize, DropReason> {
-        let socket = self
-            .sockets
-            .socket(relay.slot)
-            .ok_or(DropReason::NoAllocation)?;
-        let to = forward.peer.0;
-        let sent = if forward.dont_fragment {
-            set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::DontFragment).and_then(|()| {
-                let sent = socket.send_to(bytes, &to.into());
-                set_fragment_policy(socket, to.is_ipv6(), FragmentPolicy::Fragment)?;
-                sent
-            })
-        } else {
-            socket.send_to(bytes, &to.into())
-        };
-        sent.map_err(|error| reason_of(errno_of(&error)))
-    }
-
-    fn count_sent_now(&mut self, sent: Result<usize, DropReason>) {
+    fn count_sent_now(&mut self, payload_bytes: usize, sent: Result<(), DropReason>) {
         match sent {
-            Ok(payload_bytes) => self
-                .counters
-                .count_relayed(Towards::Peer.tag(payload_bytes)),
+            Ok(()) => {
+                let tag = Towards::Peer.tag(payload_bytes);
+                self.counters.count_relayed(tag);
+            }
             Err(reason) => self.count(reason),
         }
     }

@@ -4,7 +4,7 @@
 //! completion never meets another socket. Slots are named by `OpToken`s.
 
 use socket2::Socket;
-use turnpike_types::{AddressFamily, AllocationId, RelayedAddr, ServerAddr};
+use turnpike_types::{AddressFamily, RelayedAddr, ServerAddr};
 
 use crate::uring::{OpKind, OpToken, Via, receive_drops};
 
@@ -13,13 +13,12 @@ use crate::uring::{OpKind, OpToken, Via, receive_drops};
 pub(super) enum Role {
     /// Clients send to it.
     Listener(ServerAddr),
-    /// Peers send to it.
-    Relay {
-        /// Whose it is.
-        allocation: AllocationId,
-        /// Its address.
-        relayed: RelayedAddr,
-    },
+    /// Peers send to it: a relayed address.
+    Relay(RelayedAddr),
+    /// Peers send to relayed addresses that the kernel steers to it.
+    Steered,
+    /// Nobody sends to it; datagrams leave by it that bring their own headers.
+    Sender,
     /// The kernel reports ICMP errors on it.
     Icmp(AddressFamily),
 }
@@ -96,6 +95,17 @@ pub(super) struct Sockets {
 impl Sockets {
     /// Takes a socket in; its receive is not armed yet.
     pub(super) fn insert(&mut self, role: Role, via: Via, socket: Socket) -> u32 {
+        let slot = self.place(role, via, socket);
+        self.ended.push(slot);
+        slot
+    }
+
+    /// Takes a socket in that nothing is received by.
+    pub(super) fn insert_sender(&mut self, via: Via, socket: Socket) -> u32 {
+        self.place(Role::Sender, via, socket)
+    }
+
+    fn place(&mut self, role: Role, via: Via, socket: Socket) -> u32 {
         let entry = Entry {
             role,
             via,
@@ -115,7 +125,6 @@ impl Sockets {
         });
         if let Some(place) = self.slots.get_mut(slot as usize) {
             place.entry = Some(entry);
-            self.ended.push(slot);
         }
         slot
     }
@@ -159,6 +168,10 @@ impl Sockets {
         else {
             return false;
         };
+        if entry.role == Role::Sender {
+            // Only a UDP socket takes runs.
+            return false;
+        }
         let limit = &mut entry.runs;
         if segment <= limit.segment_max {
             return true;

@@ -4,7 +4,7 @@
 //! A buffer is laid out for forwarding in place:
 //!
 //! ```text
-//! | 16 recvmsg header | 28 source address | 20 control | payload ...       | 16 tailroom |
+//! | 16 recvmsg header | 28 source address | 84 control | payload ...       | 16 tailroom |
 //! |<--- HEADROOM_BYTES, for the prefix towards a client |                    ChannelData
 //!       of a datagram that came alone                                        padding
 //! ```
@@ -27,7 +27,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, m
 use super::RawAddress;
 
 /// Bytes before the payload of a received datagram that a sender may overwrite.
-pub const HEADROOM_BYTES: usize = 64;
+pub const HEADROOM_BYTES: usize = 128;
 
 /// Bytes after the largest payload that a sender may use for padding.
 pub const TAILROOM_BYTES: usize = 16;

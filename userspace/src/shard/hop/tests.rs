@@ -52,6 +52,7 @@ impl First {
                 socket: socket.into(),
             }],
             icmp: Vec::new(),
+            relay_sockets: None,
             engine,
             entries_max: 100,
             user_buckets: None,

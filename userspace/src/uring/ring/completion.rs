@@ -83,6 +83,8 @@ pub enum Completion {
 pub struct Datagram {
     /// Who sent it.
     pub source: SocketAddr,
+    /// Where it was sent to, on a socket that asks for that.
+    pub destination: Option<SocketAddr>,
     /// Where the payload lies in the buffer.
     pub payload: Range<usize>,
     /// Whether it was longer than the buffer, so that its end is lost.

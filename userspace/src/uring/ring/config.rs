@@ -43,10 +43,10 @@ impl RingConfig {
 
 /// Room for the largest run, 65,527 bytes over IPv6. Not a multiple of a page: the beginnings of the
 /// buffers, all that single datagrams touch, would crowd the same sets of the caches.
-const RECEIVE_BYTES: usize = 65_664;
+const RECEIVE_BYTES: usize = 65_728;
 
 /// Room for a datagram of a 9,000-byte MTU and more, as single datagrams are bounded by.
-const REPLY_BYTES: usize = 10_304;
+const REPLY_BYTES: usize = 10_368;
 
 /// 32 MiB to receive into, 10 MiB to write into and 1.5 MiB of runs. A buffer is away for two turns of
 /// the loop; when none is left, packets wait in their socket's queue. Over loopback, 2,048 buffers to

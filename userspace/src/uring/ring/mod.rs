@@ -2,6 +2,7 @@
 
 mod completion;
 mod config;
+mod control;
 mod run;
 mod stream;
 
@@ -45,10 +46,11 @@ pub struct Ring {
 
 const BUFFER_GROUP: u16 = 0;
 
-/// Room for the source, the size of a `sockaddr_in6`, and for one control message with an `int`, a
-/// segment's size. With the 16 bytes of lengths before them that makes the headroom.
+/// Room for the source, the size of a `sockaddr_in6`, and for two control messages: an `int`, a
+/// segment's size (24), and an address as large as the source's (48). With the 16 bytes of lengths
+/// before them, and 12 to spare, that makes the headroom.
 const NAME_BYTES: usize = RawAddress::BYTES_MAX;
-const CONTROL_BYTES: usize = 20;
+const CONTROL_BYTES: usize = 84;
 const _: () = assert!(16 + NAME_BYTES + CONTROL_BYTES == HEADROOM_BYTES);
 
 const REAP_MAX: usize = 256;
@@ -311,7 +313,8 @@ impl Ring {
             source,
             payload: HEADROOM_BYTES..HEADROOM_BYTES + message.payload_data().len(),
             truncated: message.is_payload_truncated(),
-            segment: run::received_segment(message.control_data())
+            destination: control::destination(message.control_data()),
+            segment: control::segment(message.control_data())
                 .filter(|segment| *segment < sent_bytes),
             sent_bytes,
         })

@@ -321,23 +321,3 @@ impl Runs {
         Some(run)
     }
 }
-
-/// The segment size among a received datagram's control messages; `None` when it came alone.
-///
-/// There is room for one control message, and the kernel sends none but this one.
-pub(super) fn received_segment(control: &[u8]) -> Option<usize> {
-    // A `cmsghdr`: length, level and kind; then the value, an `int`.
-    let (_len, rest) = control.split_first_chunk::<8>()?;
-    let (level, rest) = rest.split_first_chunk::<4>()?;
-    let (kind, rest) = rest.split_first_chunk::<4>()?;
-    let (value, _) = rest.split_first_chunk::<4>()?;
-    let is_segment =
-        i32::from_ne_bytes(*level) == libc::SOL_UDP && i32::from_ne_bytes(*kind) == libc::UDP_GRO;
-    let value = usize::try_from(i32::from_ne_bytes(*value)).ok()?;
-    (is_segment && value > 0).then_some(value)
-}
-
-const _: () = assert!(
-    size_of::<libc::cmsghdr>() == 16 && size_of::<usize>() == 8,
-    "control messages are written and read for 64 bits"
-);

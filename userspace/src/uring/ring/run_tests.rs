@@ -109,7 +109,7 @@ fn run_admits_equal_datagrams_and_one_shorter_at_its_end() {
 
 #[test]
 fn run_of_every_length_comes_in_as_it_was_sent() {
-    let mut ring = ring(4, 65_664);
+    let mut ring = ring(4, 65_728);
     let (inside, outside) = pair();
     receive_runs(&inside).unwrap();
     assert!(ring.receive(Via::of(&inside), receive_token()));
