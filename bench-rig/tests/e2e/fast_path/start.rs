@@ -16,7 +16,7 @@ use crate::relay::{Relay, Setup};
 use crate::uclient::all_arrive;
 
 /// All that the fast path needs of a user who may otherwise nothing.
-const RIGHTS: &str = "-all,+bpf,+net_admin,+perfmon";
+const RIGHTS: &str = "-all,+bpf,+net_admin,+net_raw,+perfmon";
 
 /// Takes them all away.
 const WITHOUT_RIGHTS: &str = "exec setpriv --inh-caps=-all --bounding-set=-all \"$@\"";
