@@ -3,8 +3,11 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "test helpers: a panic is the failure report"
 )]
 
 mod next_hop;
+mod steer;
 mod world;
