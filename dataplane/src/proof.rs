@@ -40,7 +40,6 @@ fn layout() -> Result<Config, LoadError> {
         flags: 0,
         cpus: plane::cpus()?,
         shards: 1,
-        ports_per_shard: 1,
         allocations: 1,
     })
 }

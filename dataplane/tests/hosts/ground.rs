@@ -69,7 +69,8 @@ impl Ground {
         let peer_end = peer.enter(|| UdpSocket::bind(address).unwrap());
         client_end.connect(SERVER).unwrap();
         peer_end.connect(RELAYED).unwrap();
-        let plane = DataPlane::start(&settings(devices)).unwrap_or_else(|error| panic!("{error}"));
+        let plane =
+            DataPlane::start(&settings(devices), &[]).unwrap_or_else(|error| panic!("{error}"));
         Self {
             tables: plane.tables(0).unwrap(),
             plane,

@@ -11,6 +11,7 @@
 mod ground;
 mod lives;
 mod next_hop;
+mod steer;
 mod torn;
 mod ways;
 mod world;
