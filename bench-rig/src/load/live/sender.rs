@@ -242,7 +242,7 @@ fn bytes(stamp: &Stamp) -> [u8; stamp::LEN] {
 }
 
 /// Tells the strangers of one flow from those of the next: more than a flow ever has.
-const STRANGERS_A_FLOW: u32 = 64;
+const STRANGERS_A_FLOW: u32 = 61;
 
 /// Frames that the kernel offers before it looks whether another thread has to run. A veth's ring
 /// holds 256.

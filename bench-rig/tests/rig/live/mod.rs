@@ -4,18 +4,23 @@
 
 mod crooked;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use turnpike_bench_rig::load::live::{LiveFrames, redirect};
+use turnpike_bench_rig::load::live::{LiveFrames, Strangers, redirect};
+use turnpike_bench_rig::load::profile;
 use turnpike_bench_rig::load::stamp::{LEN, MAGIC, filler};
 use turnpike_bench_rig::load::{Carrier, Direction, Flow, Load, Path, Shape, Tally};
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
 use turnpike_bench_rig::netns::{RELAY_V4, RELAY_V6};
+use turnpike_bench_rig::subject::{Settings, Subject, Turnpike};
+use turnpike_stun::{Class, Message, Method};
 
 use self::crooked::Crooked;
 use super::hosts;
+use super::load::{assert_clean, best_of, call, relay};
 
 const PACKETS: u64 = 200;
 const RATE: f64 = 1_000.0;
@@ -133,6 +138,105 @@ fn sockets_receive_live_frames_of_both_families_and_carriers() {
             }
         }
     }
+}
+
+/// A socket takes only what has right checksums, and a server only what is a message.
+#[test]
+fn strangers_send_whole_requests_beside_the_packets_of_flows() {
+    let hosts = hosts(Wires::Two);
+    let flow = flow(Family::V4, 0);
+    for spoofed in [false, true] {
+        let strangers = Strangers {
+            server: flow.server,
+            each: 3,
+            spoofed,
+        };
+        let mut live = LiveFrames::among(Some(strangers), &hosts, vec![flow]).unwrap();
+        let socket = hosts
+            .hosts
+            .relay
+            .enter(|| UdpSocket::bind(flow.server))
+            .unwrap()
+            .unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        let shape = Shape {
+            direction: Direction::ToPeer,
+            ..Shape::channel(172)
+        };
+        let (tally, came) = thread::scope(|scope| {
+            let came = scope.spawn(|| datagrams(&socket));
+            let tally = live.run(&shape, RATE / 4.0, DURATION).unwrap();
+            (tally, came.join().unwrap())
+        });
+        assert_eq!((tally.wanted, tally.sent), (PACKETS / 4, PACKETS / 4));
+        assert_eq!(came.len() as u64, PACKETS, "spoofed: {spoofed}");
+        let requests = came.iter().filter(|(_, from)| *from != flow.client);
+        let mut sources = BTreeSet::new();
+        for (bytes, from) in requests {
+            let message = Message::parse(bytes).unwrap();
+            assert_eq!(
+                (message.class(), message.method()),
+                (Class::Request, Method::ALLOCATE)
+            );
+            assert!(from.to_string().starts_with("100."), "{from}");
+            sources.insert(from.ip());
+        }
+        match spoofed {
+            true => assert!(sources.len() > 140, "{sources:?}"),
+            false => assert_eq!(sources.len(), 3),
+        }
+    }
+}
+
+#[test]
+fn answers_to_binding_requests_are_counted() {
+    let hosts = hosts(Wires::Two);
+    let relay = relay(&hosts);
+    let mut live = live(&hosts, flows(Family::V4, 10));
+    let shape = profile::BINDING.shape;
+    let tally = best_of(3, || live.run(&shape, RATE, DURATION).unwrap());
+    assert_eq!((tally.sent, tally.received), (PACKETS, PACKETS));
+    drop(relay);
+    let tally = live.run(&shape, RATE, DURATION).unwrap();
+    assert_eq!(
+        (tally.sent, tally.received, tally.lost),
+        (PACKETS, 0, PACKETS)
+    );
+}
+
+/// Nearly: a packet may come before the kernel knows of its channel.
+#[test]
+fn the_fast_path_is_a_subject_that_relays_every_packet() {
+    let hosts = hosts(Wires::Two);
+    let relay = Turnpike::find().unwrap().in_kernel();
+    let relay = relay.start(&hosts, &Settings::default()).unwrap();
+    let established = call(&hosts, &relay, &profile::VOICE, 10);
+    let mut live = live(&hosts, established.flows.clone());
+    let before = datagrams_to_sockets(&hosts);
+    let tally = best_of(3, || {
+        live.run(&profile::VOICE.shape, RATE, DURATION).unwrap()
+    });
+    assert_clean(&tally, "the fast path");
+    assert_eq!(tally.sent, PACKETS);
+    let to_sockets = datagrams_to_sockets(&hosts) - before;
+    assert!(
+        to_sockets < PACKETS / 2,
+        "{to_sockets} of them came to sockets"
+    );
+}
+
+/// Datagrams that the relay host's kernel gave to sockets.
+fn datagrams_to_sockets(hosts: &BenchHosts) -> u64 {
+    let snmp = hosts
+        .hosts
+        .relay
+        .enter(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))
+        .unwrap()
+        .unwrap();
+    let numbers = snmp.lines().filter(|line| line.starts_with("Udp: ")).nth(1);
+    numbers.unwrap().split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// What a socket receives until nothing more comes.
