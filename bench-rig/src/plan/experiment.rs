@@ -42,11 +42,17 @@ pub enum Experiment {
     XdpCpu,
     /// The fast path beside a bare redirect.
     XdpShare,
+    /// Calls while strangers ask from few addresses.
+    Flood,
+    /// Calls while strangers ask from random addresses.
+    FloodSpoofed,
+    /// Binding requests answered.
+    Binding,
 }
 
 impl Experiment {
     /// All, in the order of a run.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -57,6 +63,9 @@ impl Experiment {
         Self::XdpRate,
         Self::XdpCpu,
         Self::XdpShare,
+        Self::Flood,
+        Self::FloodSpoofed,
+        Self::Binding,
         Self::Noise,
         Self::Allocations,
         Self::CpuVideo,
@@ -68,7 +77,7 @@ impl Experiment {
     ];
 
     /// Those with a mark, and what bounds them.
-    pub const QUICK: [Self; 10] = [
+    pub const QUICK: [Self; 13] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -79,6 +88,9 @@ impl Experiment {
         Self::XdpRate,
         Self::XdpCpu,
         Self::XdpShare,
+        Self::Flood,
+        Self::FloodSpoofed,
+        Self::Binding,
     ];
 
     /// The name on the command line.
@@ -103,6 +115,9 @@ impl Experiment {
             Self::XdpRate => "xdp-rate",
             Self::XdpCpu => "xdp-cpu",
             Self::XdpShare => "xdp-share",
+            Self::Flood => "flood",
+            Self::FloodSpoofed => "flood-spoofed",
+            Self::Binding => "binding",
         }
     }
 
@@ -129,6 +144,9 @@ impl Experiment {
             Self::CpuCross => "CPU a relayed packet: IPv4 client, IPv6 peer, 172 bytes",
             Self::XdpRate => "rates of the fast path: 1,000 allocations, both directions",
             Self::XdpCpu => "CPU a packet that the fast path relays: 1,000 flows, 172 bytes",
+            Self::Flood => "500,000 requests a second of strangers at 16 addresses",
+            Self::FloodSpoofed => "500,000 requests a second of strangers at random addresses",
+            Self::Binding => "Binding requests answered: at most 1 in 10,000 not",
             Self::XdpShare => "which share of a bare redirect's rate a core does as the fast path",
         }
     }

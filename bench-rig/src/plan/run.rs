@@ -4,13 +4,13 @@ use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use super::rate::Rates;
-use super::scene::{BURSTY, CALLS, FRAMES, MANY_CALLS, Scene};
+use super::scene::{ASKERS, BURSTY, CALLS, FRAMES, MANY_CALLS, Scene};
 use super::stage::{Stage, Who};
-use super::{Experiment, Plan, cost, cycles, delay, memory, rate};
+use super::{Experiment, Plan, cost, cycles, delay, flood, memory, rate};
 use crate::load::profile;
 use crate::netns::NetnsError;
 use crate::netns::bench::{BenchHosts, GENERATOR_CORE, Wires, pin_this_thread};
-use crate::report::{Mark, Row, SubjectLine};
+use crate::report::{Mark, Row, SubjectLine, Unit};
 use crate::subject::{self, Subject, SubjectError, Turnpike};
 
 /// Why a run could not be made at all.
@@ -126,6 +126,9 @@ impl Run {
                 let stage = &mut self.stage;
                 vec![cost::measure(stage, name, what, &MANY_CALLS, &who, &marks)]
             }
+            Experiment::Flood => flood::measure(&mut self.stage, name, what, false),
+            Experiment::FloodSpoofed => flood::measure(&mut self.stage, name, what, true),
+            Experiment::Binding => vec![self.binding(what)],
             Experiment::XdpShare => {
                 let who = [Who::FastPath, Who::Redirect];
                 vec![cost::share(&mut self.stage, name, what, &MANY_CALLS, who)]
@@ -168,6 +171,19 @@ impl Run {
             name: Experiment::Ceilings.name().to_owned(),
             what: "highest rate with at most 1 in 10,000 lost, without a relay".to_owned(),
             marks: Vec::new(),
+            ..row
+        }
+    }
+
+    /// Who answers most Binding requests.
+    fn binding(&mut self, what: &str) -> Row {
+        let who = self.stage.fast_path_and_rivals();
+        let found = rate::search(&mut self.stage, &ASKERS, &who);
+        let [row, _] = rate::rows(&self.stage, "", (&who, &found), self.ceiling, Some(20.0));
+        Row {
+            name: Experiment::Binding.name().to_owned(),
+            what: what.to_owned(),
+            unit: Unit::RequestsASecond,
             ..row
         }
     }

@@ -19,8 +19,11 @@ pub(super) struct Scene {
 pub(super) enum Generator {
     /// Packet sockets: what is due within 50 µs leaves together, through the queue before each wire.
     Sockets,
-    /// Live frames: some millions a second, straight into the wires' rings.
+    /// Live frames: up to a million a second, straight into the wires' rings.
     LiveFrames,
+    /// The same, with five requests of strangers for each packet of a call; `spoofed`: each from
+    /// another address, at random.
+    Flood { spoofed: bool },
 }
 
 /// Many calls, a packet of each at a time: 172 bytes, both directions.
@@ -28,6 +31,9 @@ pub(super) const CALLS: Scene = Scene::of(profile::VOICE);
 
 /// The same, at rates that packet sockets do not reach.
 pub(super) const MANY_CALLS: Scene = CALLS.live();
+
+/// Who asks for nothing but an answer to a Binding request.
+pub(super) const ASKERS: Scene = Scene::of(profile::BINDING).live();
 
 /// Few calls that send several packets at once.
 pub(super) const BURSTY: Scene = Scene {
@@ -67,6 +73,14 @@ impl Scene {
     /// The same traffic of so many flows.
     pub(super) const fn with_flows(self, flows: u32) -> Self {
         Self { flows, ..self }
+    }
+
+    /// The same while strangers ask, too.
+    pub(super) const fn flooded(self, spoofed: bool) -> Self {
+        Self {
+            generator: Generator::Flood { spoofed },
+            ..self
+        }
     }
 
     /// The same traffic without a relay.

@@ -3,6 +3,7 @@
 //! A [`Playing`] is one relay with its flows, from its start to its end. Trials on it that were disturbed
 //! are thrown out and repeated, a bounded number of times; a relay that dies gives a [`Fault`].
 
+use std::thread;
 use std::time::Duration;
 
 use super::act::{Act, crowd};
@@ -11,8 +12,8 @@ use super::fault::Fault;
 use super::progress::Progress;
 use super::scene::{CALLS, Generator, Scene};
 use crate::account::{Cost, Meter, resident_bytes};
-use crate::load::clients::churn::churn;
-use crate::load::live::LiveFrames;
+use crate::load::clients::churn::{Churn, churn, newcomers};
+use crate::load::live::{LiveFrames, Strangers};
 use crate::load::packet::{PacketLoad, Wire};
 use crate::load::{Load, Tally};
 use crate::method::alternate::{Disturbance, SENT_MIN, disturbance, turns, undisturbed};
@@ -200,6 +201,16 @@ impl Stage {
         };
         let load: Box<dyn Load + '_> = match scene.generator {
             Generator::LiveFrames => Box::new(LiveFrames::new(hosts, act.flows())?),
+            Generator::Flood { spoofed } => {
+                // What receives has interrupts wherever a relay is flooded.
+                hosts.receive_first()?;
+                let strangers = act.running().map(|running| Strangers {
+                    server: running.server(),
+                    each: STRANGERS,
+                    spoofed,
+                });
+                Box::new(LiveFrames::among(strangers, hosts, act.flows())?)
+            }
             Generator::Sockets => {
                 let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
                 Box::new(PacketLoad::new(&clients, &peers, act.flows())?)
@@ -312,6 +323,29 @@ impl Playing<'_> {
         })
     }
 
+    /// A trial of the usual length, and what clients saw that came meanwhile, one after the other.
+    pub(super) fn with_newcomers(&mut self, rate: f64) -> Result<(Trial, Churn), Fault> {
+        let (hosts, duration) = (self.hosts, self.effort.trial);
+        let running = self.act.running();
+        let running = running.ok_or_else(|| Fault::Failed("is no relay".to_owned()))?;
+        let crowd = crowd(running, &CALLS, 1);
+        let mut first = AFTER_WARM_UP;
+        let both = || {
+            first += NEWCOMERS_MAX;
+            let wire = Wire::of_clients(hosts);
+            thread::scope(|scope| {
+                let coming = scope.spawn(|| newcomers(&wire, &crowd, first, duration));
+                let trial = self.trial(rate, duration);
+                let came = coming.join();
+                let came = came.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Ok((trial?, came?))
+            })
+        };
+        let kept = undisturbed(ATTEMPTS, both, |(trial, _)| trial.disturbance(trial.sent()))?;
+        self.thrown_out += kept.thrown_out;
+        Ok(kept.trial)
+    }
+
     /// Ends it.
     fn end(self) {
         self.act.end();
@@ -405,6 +439,12 @@ const GENTLE: f64 = 10_000.0;
 
 /// Addresses that no churn of a warm-up comes to.
 const AFTER_WARM_UP: u32 = 1_000_000;
+
+/// More than come within a trial.
+const NEWCOMERS_MAX: u32 = 100_000;
+
+/// Requests of strangers for each packet of a call, in a flood.
+pub(super) const STRANGERS: u32 = 5;
 
 const PROBE: Duration = Duration::from_millis(250);
 const PROBE_FROM: f64 = 20_000.0;

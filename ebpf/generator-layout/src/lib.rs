@@ -24,6 +24,10 @@ pub const HEAD_MIN: usize = 42;
 /// Room for the rest of a payload: an Ethernet frame carries 1,500 bytes.
 pub const FILLER_MAX: usize = 1500;
 
+/// The first of the addresses that spoofed frames come from, and the bits that differ: 100.64.0.0/10,
+/// which is nobody's on any network (RFC 6598).
+pub const SPOOFED: ([u8; 4], u32) = ([100, 64, 0, 0], 0x003f_ffff);
+
 /// A flow at its sender: the beginning of its frames, made by the rig, finished for each packet by
 /// the program. One an entry of the map `OUTGOING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +48,12 @@ pub struct Outgoing {
     pub behind: u32,
     /// The entry of `WAY_OUT` that its frames leave through.
     pub way: u32,
+    /// Not zero: each frame, of IPv4, comes from another address of [`SPOOFED`]; the headers have 0.0.0.0
+    /// there and no identification.
+    pub spoofed: u32,
     /// Not used. The verifier does not see that headers which begin later are shorter, and wants
     /// room behind them.
-    pub slack: [u32; 13],
+    pub slack: [u32; 12],
 }
 
 /// What a sender does next; the map `COURSE` has one.
@@ -131,6 +138,10 @@ pub struct Totals {
     pub stale: u64,
     /// Frames that were not stamped, left to the host.
     pub passed: u64,
+    /// Not zero: answers to Binding requests are counted, and not left to the host.
+    pub takes_answers: u64,
+    /// Answers to Binding requests.
+    pub answered: u64,
 }
 
 /// The Ethernet addresses that a bare redirect writes, destination first; the map `ADDRESSES`.
@@ -141,5 +152,5 @@ const _: () = {
     assert!(size_of::<Outgoing>() >= (HEAD_MAX - HEAD_MIN) + HEAD_MAX + stamp::LEN);
     assert!(size_of::<Course>() == 24 + 48);
     assert!(size_of::<Arrivals>() == 56);
-    assert!(size_of::<Totals>() == 56);
+    assert!(size_of::<Totals>() == 72);
 };

@@ -13,13 +13,14 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_store_bytes};
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_xdp_adjust_tail, bpf_xdp_store_bytes};
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::XdpContext;
 
+use crate::packet::{ETHERNET, IPV4};
 use crate::redirect::out;
-use turnpike_generator_layout::{Course, FILLER_MAX, HEAD_MAX, HEAD_MIN, Outgoing, stamp};
+use turnpike_generator_layout::{Course, FILLER_MAX, HEAD_MAX, HEAD_MIN, Outgoing, SPOOFED, stamp};
 
 #[map]
 static COURSE: Array<Course> = Array::with_max_entries(1, 0);
@@ -76,7 +77,11 @@ fn send(ctx: &XdpContext, course: &mut Course) -> Option<u32> {
     let flow = unsafe { &mut *OUTGOING.get_ptr_mut(course.flow)? };
     flow.stamp.due = course.due;
     flow.stamp.sequence = flow.next;
-    flow.stamp.check = flow.stamp.check(flow.constant);
+    let source = match flow.spoofed {
+        0 => 0,
+        _ => spoof(flow)?,
+    };
+    flow.stamp.check = flow.stamp.check(flow.constant + source);
     flow.next = flow.next.wrapping_add(1);
 
     let start = flow.start as usize;
@@ -111,6 +116,28 @@ fn send(ctx: &XdpContext, course: &mut Course) -> Option<u32> {
     let way = flow.way;
     take_turns(course);
     Some(way)
+}
+
+/// Gives the flow's next frame another source; its sum. The identification takes the sum out of the
+/// IPv4 header's, and the stamp's check out of the UDP checksum.
+#[inline(always)]
+fn spoof(flow: &mut Outgoing) -> Option<u32> {
+    let (first, differ) = SPOOFED;
+    // SAFETY: the helper takes nothing and may be called anywhere.
+    let random = unsafe { bpf_get_prandom_u32() };
+    let address = (u32::from_be_bytes(first) | random & differ).to_be();
+    let sum = stamp::fold(u64::from(address));
+    let ip = flow.start as usize + ETHERNET;
+    if ip > HEAD_MAX - IPV4 {
+        return None;
+    }
+    let head = (&raw mut flow.head).cast::<u8>();
+    // SAFETY: all of an IPv4 header is inside of `head` from `ip` on.
+    unsafe {
+        head.add(ip + 4).cast::<u16>().write_unaligned(!sum);
+        head.add(ip + 12).cast::<u32>().write_unaligned(address);
+    }
+    Some(sum.into())
 }
 
 #[inline(always)]

@@ -16,6 +16,7 @@ mod receiver;
 pub mod redirect;
 mod sender;
 mod spare;
+mod strangers;
 
 use std::thread;
 use std::time::Duration;
@@ -26,6 +27,9 @@ use turnpike_generator_layout::stamp::sum;
 use self::pace::Pace;
 use self::receiver::Receiver;
 use self::sender::Sender;
+
+pub use self::strangers::Strangers;
+
 use super::clock::monotonic;
 use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
@@ -41,6 +45,7 @@ pub struct LiveFrames<'h> {
     clients: Receiver,
     /// None where peers share the clients' wire.
     peers: Option<Receiver>,
+    strangers: Option<Strangers>,
     run: u16,
 }
 
@@ -53,14 +58,28 @@ impl<'h> LiveFrames<'h> {
     /// When the programs were not built (the error names the command), and when the kernel refuses
     /// them.
     pub fn new(hosts: &'h BenchHosts, flows: Vec<Flow>) -> Result<Self, LoadError> {
+        Self::among(None, hosts, flows)
+    }
+
+    /// The same, with requests of strangers between the flows' packets. They come on top of the rates
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`LiveFrames::new`].
+    pub fn among(
+        strangers: Option<Strangers>,
+        hosts: &'h BenchHosts,
+        flows: Vec<Flow>,
+    ) -> Result<Self, LoadError> {
         let count = u32::try_from(flows.len())
             .map_err(|_| LoadError::Unfit("more than 2^32 flows".to_owned()))?;
         let shared = hosts.relay_peer_device() == CLIENT_DEVICE;
         let peers = (!shared).then(|| Receiver::new(hosts.peers(), FAR_DEVICE, count));
         Ok(Self {
-            sender: Sender::new(hosts, DIRECTIONS * count)?,
+            sender: Sender::new(hosts, DIRECTIONS * count * frames_a_packet(strangers))?,
             clients: Receiver::new(hosts.clients(), FAR_DEVICE, count)?,
             peers: peers.transpose()?,
+            strangers,
             hosts,
             flows,
             run: 0,
@@ -80,14 +99,15 @@ impl<'h> LiveFrames<'h> {
         }
     }
 
-    /// Has the senders make the frames of this course, and the receivers expect them.
+    /// Has the sender make the frames of this course, and the receivers expect them.
     fn prepare(&mut self, course: &Course, shape: &Shape) -> Result<(), LoadError> {
         self.run = self.run.wrapping_add(1);
+        let link = self.links().clients;
         self.sender
-            .prepare(&course.lanes, &course.filler, self.run)?;
-        self.clients.begin(self.run, shape.payload)?;
-        if let Some(peers) = &mut self.peers {
-            peers.begin(self.run, shape.payload)?;
+            .prepare(course, self.run, link, self.strangers)?;
+        let takes_answers = shape.path == Path::Binding;
+        for receiver in [&mut self.clients].into_iter().chain(&mut self.peers) {
+            receiver.begin(self.run, shape.payload, takes_answers)?;
         }
         for lane in &course.lanes {
             let receiver = match &mut self.peers {
@@ -105,7 +125,7 @@ impl<'h> LiveFrames<'h> {
         let sent = self.sender.course()?.sent;
         while quiet < if came < sent { QUIET } else { QUIET_AFTER_ALL } {
             thread::sleep(LOOK_EVERY);
-            let now = sum_of(self.receivers().map(Receiver::stamped))?;
+            let now = sum_of(self.receivers().map(Receiver::came))?;
             quiet = if now == came {
                 quiet + LOOK_EVERY
             } else {
@@ -118,7 +138,8 @@ impl<'h> LiveFrames<'h> {
 
     /// What became of the packets of a course.
     fn count(&self, course: &Course, shape: &Shape, tally: &mut Tally) -> Result<(), LoadError> {
-        for (place, lane) in (0..).zip(&course.lanes) {
+        let places = (0..).step_by(frames_a_packet(self.strangers) as usize);
+        for (place, lane) in places.zip(&course.lanes) {
             let receiver = match &self.peers {
                 Some(peers) if ends_at_peer(lane, shape) => peers,
                 _ => &self.clients,
@@ -137,9 +158,19 @@ impl<'h> LiveFrames<'h> {
             let totals = receiver.totals()?;
             tally.corrupted += totals.corrupted + totals.unreadable;
             tally.misdirected += totals.strange;
+            tally.received += totals.answered;
             receiver.add_latencies(&mut tally.latency)?;
         }
         Ok(())
+    }
+
+    /// Sends on a thread of its own, whose core and share of it are the generator's.
+    fn send(&mut self, pace: Pace, burst: u32) -> Result<(), LoadError> {
+        let sender = &mut self.sender;
+        let last = pace.end() + OVERTIME;
+        let sent =
+            thread::scope(|scope| scope.spawn(move || sender.send(&pace, burst, last)).join());
+        sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     fn receivers(&self) -> impl Iterator<Item = &Receiver> {
@@ -165,36 +196,35 @@ impl Load for LiveFrames<'_> {
         let course = Course::new(&self.flows, shape, self.links())?;
         self.prepare(&course, shape)?;
         let before = self.hosts.drops()?;
-        let pace = Pace::new(
-            packets_per_second,
-            shape.burst,
-            monotonic() + LEAD,
-            duration,
-        )?;
-        let sent = thread::scope(|scope| {
-            let last = pace.end() + OVERTIME;
-            let sender = &mut self.sender;
-            scope
-                .spawn(move || sender.send(&pace, shape.burst, last))
-                .join()
-        });
-        sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let frames = frames_a_packet(self.strangers);
+        let rate = packets_per_second * f64::from(frames);
+        let pace = Pace::new(rate, shape.burst, monotonic() + LEAD, duration)?;
+        self.send(pace, shape.burst)?;
         let ended = monotonic();
         self.await_stragglers()?;
         let mut tally = Tally::empty();
         self.count(&course, shape, &mut tally)?;
         tally.wall = Duration::from_nanos(ended.saturating_sub(pace.start).max(1));
-        tally.late = self.sender.course()?.late;
-        tally.wanted = pace.packets();
-        tally.own_loss = (self.hosts.drops()? - before).after_relay;
+        tally.late = self.sender.course()?.late / u64::from(frames);
+        tally.wanted = pace.packets() / u64::from(frames);
+        // Answers to strangers may be lost too, and are nobody's loss.
+        if self.strangers.is_none() {
+            tally.own_loss = (self.hosts.drops()? - before).after_relay;
+        }
         tally.lost = tally.sent.saturating_sub(tally.received + tally.own_loss);
         Ok(tally)
     }
 }
 
+/// Frames that leave for each packet of a flow.
+fn frames_a_packet(strangers: Option<Strangers>) -> u32 {
+    1 + strangers.map_or(0, |strangers| strangers.each)
+}
+
 /// Whether a lane's packets arrive on the peers' wire.
 fn ends_at_peer(lane: &Lane, shape: &Shape) -> bool {
     lane.arrives_as == Arrival::Plain
+        && shape.path != Path::Binding
         && !(shape.path == Path::Straight && lane.direction == TO_CLIENT)
 }
 

@@ -9,23 +9,24 @@ use std::io::ErrorKind;
 use aya::maps::{Array, MapData};
 use aya::programs::{ProgramError, TestRun, TestRunAttrs, TestRunOptions};
 use turnpike_generator_layout::stamp::{self, Stamp};
-use turnpike_generator_layout::{Course, FILLER_MAX, HEAD_MAX, Outgoing};
+use turnpike_generator_layout::{Course as Schedule, FILLER_MAX, HEAD_MAX, Outgoing};
 
 use super::super::clock::monotonic;
-use super::super::course::Lane;
-use super::super::frame::{FRAME_MAX, Template};
+use super::super::course::Course;
+use super::super::frame::{FRAME_MAX, Link, Template};
 use super::super::{LoadError, Tally, core, stamp as layout};
 use super::alarm::Alarm;
 use super::pace::Pace;
 use super::programs::{Programs, Value, refused};
 use super::spare::Spare;
+use super::strangers::Strangers;
 use crate::netns::Host;
 use crate::netns::bench::{BenchHosts, FAR_DEVICE};
 
 /// Sends out of the far ends of both wires.
 pub(super) struct Sender<'h> {
     programs: Programs,
-    course: Array<MapData, Value<Course>>,
+    course: Array<MapData, Value<Schedule>>,
     outgoing: Array<MapData, Value<Outgoing>>,
     filler: Array<MapData, [u8; FILLER_MAX]>,
     flows: u32,
@@ -55,16 +56,18 @@ impl<'h> Sender<'h> {
         })
     }
 
-    /// Sets what the next run sends: the frames of these lanes, which take turns.
+    /// Sets what the next run sends: the frames of these lanes, which take turns, each followed by
+    /// strangers' requests.
     pub(super) fn prepare(
         &mut self,
-        lanes: &[Lane],
-        filler: &[u8],
+        course: &Course,
         run: u16,
+        link: Link,
+        strangers: Option<Strangers>,
     ) -> Result<(), LoadError> {
         self.blank.clear();
         self.flows = 0;
-        for lane in lanes {
+        for lane in &course.lanes {
             let stamp = Stamp {
                 magic: stamp::MAGIC,
                 flow: lane.flow,
@@ -72,16 +75,40 @@ impl<'h> Sender<'h> {
                 run,
                 ..Stamp::default()
             };
-            let (flow, length) = outgoing(&lane.template, stamp, filler).ok_or_else(|| {
-                LoadError::Unfit(format!("flow {} has too long a head", lane.flow))
-            })?;
-            self.outgoing
-                .set(self.flows, Value(flow), 0)
-                .map_err(refused("writing a flow"))?;
-            self.blank.resize(length.max(self.blank.len()), 0);
-            self.flows += 1;
+            self.add(Some(&lane.template), stamp, &course.filler, false)?;
+            for request in 0..strangers.map_or(0, |strangers| strangers.each) {
+                let number = lane.flow.wrapping_mul(STRANGERS_A_FLOW) + request;
+                let frame = strangers.and_then(|strangers| strangers.frame(link, number));
+                let stamp = Stamp {
+                    direction: layout::TO_PEER,
+                    ..stamp
+                };
+                let spoofed = strangers.is_some_and(|strangers| strangers.spoofed);
+                self.add(frame.as_ref(), stamp, &[], spoofed)?;
+            }
         }
-        self.fill(filler)
+        self.fill(&course.filler)
+    }
+
+    /// Adds the frames of one more that takes turns.
+    fn add(
+        &mut self,
+        frame: Option<&Template>,
+        stamp: Stamp,
+        filler: &[u8],
+        spoofed: bool,
+    ) -> Result<(), LoadError> {
+        let made = frame.and_then(|frame| outgoing(frame, stamp, filler));
+        let (mut flow, length) = made.ok_or_else(|| {
+            LoadError::Unfit(format!("flow {} has too long a head", { stamp.flow }))
+        })?;
+        flow.spoofed = spoofed.into();
+        self.outgoing
+            .set(self.flows, Value(flow), 0)
+            .map_err(refused("writing a flow"))?;
+        self.blank.resize(length.max(self.blank.len()), 0);
+        self.flows += 1;
+        Ok(())
     }
 
     /// Writes what follows the stamp in every frame: the filler, then zeros for padding.
@@ -100,7 +127,7 @@ impl<'h> Sender<'h> {
     pub(super) fn send(&mut self, pace: &Pace, burst: u32, last: u64) -> Result<(), LoadError> {
         core::take()?;
         core::give_way()?;
-        let course = Course {
+        let course = Schedule {
             flows: self.flows,
             burst,
             left: burst,
@@ -109,7 +136,7 @@ impl<'h> Sender<'h> {
             due: pace.start.wrapping_sub(pace.interval),
             interval: pace.interval,
             tolerance: u64::try_from(Tally::LATE.as_nanos()).unwrap_or(u64::MAX),
-            ..Course::default()
+            ..Schedule::default()
         };
         self.course
             .set(0, Value(course), 0)
@@ -139,7 +166,7 @@ impl<'h> Sender<'h> {
     }
 
     /// What the last run came to.
-    pub(super) fn course(&self) -> Result<Course, LoadError> {
+    pub(super) fn course(&self) -> Result<Schedule, LoadError> {
         let course = self
             .course
             .get(&0, 0)
@@ -188,7 +215,8 @@ fn outgoing(frame: &Template, mut stamp: Stamp, filler: &[u8]) -> Option<(Outgoi
         next: 0,
         behind: u32::try_from(length.checked_sub(at + stamp::LEN)?).ok()?,
         way: stamp.direction.into(),
-        slack: [0; 13],
+        spoofed: 0,
+        slack: [0; 12],
     };
     Some((flow, length))
 }
@@ -212,6 +240,9 @@ fn bytes(stamp: &Stamp) -> [u8; stamp::LEN] {
     }
     bytes
 }
+
+/// Tells the strangers of one flow from those of the next: more than a flow ever has.
+const STRANGERS_A_FLOW: u32 = 64;
 
 /// Frames that the kernel offers before it looks whether another thread has to run. A veth's ring
 /// holds 256.
