@@ -190,7 +190,7 @@ fn short_long_and_odd_messages_are_relayed_in_the_kernel() {
 }
 
 /// All that the fast path needs of a user who may otherwise nothing.
-const RIGHTS: &str = "-all,+bpf,+net_admin,+perfmon";
+const RIGHTS: &str = "-all,+bpf,+net_admin,+net_raw,+perfmon";
 
 #[test]
 fn user_with_exactly_the_rights_that_are_told_has_the_fast_path() {

@@ -6,35 +6,30 @@ use super::{Finding, Verdict, read};
 struct Right {
     bit: u32,
     name: &'static str,
-    is_needed: bool,
     without: &'static str,
 }
 
-/// All that the fast path uses (capabilities(7)).
+/// All that the fast path needs (capabilities(7)).
 const RIGHTS: [Right; 4] = [
     Right {
         bit: 39,
         name: "CAP_BPF",
-        is_needed: true,
         without: "programs and tables cannot be made",
     },
     Right {
         bit: 12,
         name: "CAP_NET_ADMIN",
-        is_needed: true,
         without: "programs cannot be attached to a device",
     },
     Right {
         bit: 38,
         name: "CAP_PERFMON",
-        is_needed: true,
         without: "the kernel's verifier holds the programs to rules that they do not meet",
     },
     Right {
         bit: 13,
         name: "CAP_NET_RAW",
-        is_needed: false,
-        without: "clients do not hear of ICMP errors",
+        without: "nothing can be sent from relayed ports without a socket for each",
     },
 ];
 
@@ -58,13 +53,8 @@ fn judge(right: &Right, effective: u64) -> Finding {
     if effective >> right.bit & 1 == 1 {
         return Finding::pass(right.name, "held");
     }
-    let verdict = if right.is_needed {
-        Verdict::Fail
-    } else {
-        Verdict::Warn
-    };
     Finding::pass(right.name, "missing")
-        .but(verdict, right.without)
+        .but(Verdict::Fail, right.without)
         .cured_by(CURE)
 }
 
@@ -73,11 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_missing_right_is_told_and_only_needed_ones_fail() {
+    fn each_missing_right_is_told() {
         let verdicts = |set| RIGHTS.map(|right| judge(&right, set).verdict);
         assert_eq!(verdicts(u64::MAX), [Verdict::Pass; 4]);
-        let none = [Verdict::Fail, Verdict::Fail, Verdict::Fail, Verdict::Warn];
-        assert_eq!(verdicts(0), none);
+        assert_eq!(verdicts(0), [Verdict::Fail; 4]);
     }
 
     #[test]
