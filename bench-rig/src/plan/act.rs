@@ -43,6 +43,8 @@ impl<'h> Act<'h> {
         scene: &Scene,
     ) -> Result<Self, Fault> {
         let running = Box::new(subject.start(hosts, &Settings::default())?);
+        // A device whose XDP program came or went may have another receiving thread.
+        hosts.pin()?;
         let clients = match scene.flows {
             0 => None,
             flows => {

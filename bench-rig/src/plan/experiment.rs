@@ -36,11 +36,17 @@ pub enum Experiment {
     CpuIpv6,
     /// CPU a relayed packet between an IPv4 client and an IPv6 peer.
     CpuCross,
+    /// Rates of the fast path without loss and with 0.5 %.
+    XdpRate,
+    /// CPU a packet that the fast path relays.
+    XdpCpu,
+    /// The fast path beside a bare redirect.
+    XdpShare,
 }
 
 impl Experiment {
     /// All, in the order of a run.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -48,6 +54,9 @@ impl Experiment {
         Self::Latency,
         Self::Cycles,
         Self::Memory,
+        Self::XdpRate,
+        Self::XdpCpu,
+        Self::XdpShare,
         Self::Noise,
         Self::Allocations,
         Self::CpuVideo,
@@ -59,7 +68,7 @@ impl Experiment {
     ];
 
     /// Those with a mark, and what bounds them.
-    pub const QUICK: [Self; 7] = [
+    pub const QUICK: [Self; 10] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -67,6 +76,9 @@ impl Experiment {
         Self::Latency,
         Self::Cycles,
         Self::Memory,
+        Self::XdpRate,
+        Self::XdpCpu,
+        Self::XdpShare,
     ];
 
     /// The name on the command line.
@@ -88,6 +100,9 @@ impl Experiment {
             Self::CpuHairpin => "cpu-hairpin",
             Self::CpuIpv6 => "cpu-ipv6",
             Self::CpuCross => "cpu-cross",
+            Self::XdpRate => "xdp-rate",
+            Self::XdpCpu => "xdp-cpu",
+            Self::XdpShare => "xdp-share",
         }
     }
 
@@ -112,6 +127,9 @@ impl Experiment {
             Self::CpuHairpin => "CPU a packet from one allocation to another, 172 bytes",
             Self::CpuIpv6 => "CPU a relayed packet: IPv6, 172 bytes",
             Self::CpuCross => "CPU a relayed packet: IPv4 client, IPv6 peer, 172 bytes",
+            Self::XdpRate => "rates of the fast path: 1,000 allocations, both directions",
+            Self::XdpCpu => "CPU a packet that the fast path relays: 1,000 flows, 172 bytes",
+            Self::XdpShare => "which share of a bare redirect's rate a core does as the fast path",
         }
     }
 }

@@ -22,8 +22,10 @@ use crate::subject::Subject;
 /// Who can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
-    /// A relay, by its place: Turnpike is 0.
+    /// A relay, by its place: Turnpike, relaying through sockets, is 0.
     Relay(usize),
+    /// Turnpike, relaying in the kernel.
+    FastPath,
     /// The kernel's routing between clients and peers: no relay.
     Routes,
     /// An XDP program that exchanges addresses and nothing else: no relay.
@@ -35,6 +37,7 @@ pub(super) struct Stage {
     pub(super) effort: Effort,
     hosts: BenchHosts,
     subjects: Vec<Box<dyn Subject>>,
+    fast_path: Box<dyn Subject>,
     progress: Progress,
     thrown_out: u32,
     /// About what the slowest can do, by scene.
@@ -45,6 +48,7 @@ impl Stage {
     pub(super) fn new(
         hosts: BenchHosts,
         subjects: Vec<Box<dyn Subject>>,
+        fast_path: Box<dyn Subject>,
         effort: Effort,
         progress: Progress,
     ) -> Self {
@@ -52,22 +56,37 @@ impl Stage {
             effort,
             hosts,
             subjects,
+            fast_path,
             progress,
             thrown_out: 0,
             rates: Vec::new(),
         }
     }
 
-    /// Everybody, Turnpike first.
+    /// Everybody who relays through sockets, Turnpike first.
     pub(super) fn everybody(&self) -> Vec<Who> {
         (0..self.subjects.len()).map(Who::Relay).collect()
     }
 
+    /// Turnpike relaying in the kernel, and its rivals.
+    pub(super) fn fast_path_and_rivals(&self) -> Vec<Who> {
+        let rivals = (1..self.subjects.len()).map(Who::Relay);
+        [Who::FastPath].into_iter().chain(rivals).collect()
+    }
+
+    /// A relay.
+    fn subject(&self, who: Who) -> Option<&dyn Subject> {
+        match who {
+            Who::Relay(place) => self.subjects.get(place).map(AsRef::as_ref),
+            Who::FastPath => Some(self.fast_path.as_ref()),
+            Who::Routes | Who::Redirect => None,
+        }
+    }
+
     pub(super) fn name_of(&self, who: Who) -> String {
         match who {
-            Who::Relay(place) => self
-                .subjects
-                .get(place)
+            Who::Relay(_) | Who::FastPath => self
+                .subject(who)
                 .map_or_else(String::new, |subject| subject.name().to_owned()),
             Who::Routes => "kernel routing".to_owned(),
             Who::Redirect => "bare XDP redirect".to_owned(),
@@ -170,14 +189,14 @@ impl Stage {
 
     fn open_as_far_as_it_goes(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
         let hosts = &self.hosts;
-        let act = match who {
-            Who::Relay(place) => {
-                let subject = self.subjects.get(place);
+        let (act, scene) = match who {
+            Who::Relay(_) | Who::FastPath => {
+                let subject = self.subject(who);
                 let subject = subject.ok_or_else(|| Fault::Failed("is not here".to_owned()))?;
-                Act::relay(hosts, subject.as_ref(), scene)?
+                (Act::relay(hosts, subject, scene)?, *scene)
             }
-            Who::Routes => Act::routes(hosts, scene)?,
-            Who::Redirect => Act::redirect(hosts, scene)?,
+            Who::Routes => (Act::routes(hosts, scene)?, scene.straight()),
+            Who::Redirect => (Act::redirect(hosts, scene)?, scene.straight()),
         };
         let load: Box<dyn Load + '_> = match scene.generator {
             Generator::LiveFrames => Box::new(LiveFrames::new(hosts, act.flows())?),
@@ -191,7 +210,7 @@ impl Stage {
             hosts,
             progress: &self.progress,
             effort: self.effort,
-            scene: *scene,
+            scene,
             act,
             thrown_out: 0,
         })

@@ -2,7 +2,7 @@
 //!
 //! In the driver first; by the kernel in the driver's place only where that is allowed. A device that
 //! has another program is left alone. What was attached ends with this process or with the value that
-//! [`load`] returns, whichever comes first: nothing is left behind in the kernel.
+//! `load` returns, whichever comes first: nothing is left behind in the kernel.
 //!
 //! Not here: what is in the tables.
 

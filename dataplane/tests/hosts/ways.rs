@@ -62,7 +62,7 @@ fn route_that_moves_to_a_second_device_is_followed() {
 fn gateway_that_appears_after_the_call_began_is_used() {
     let mut ground = peer_behind();
     ground.call();
-    assert_eq!(ground.carried()[0], false, "there is no route yet");
+    assert!(!ground.carried()[0], "there is no route yet");
     ip("route add 192.0.2.0/24 via 10.99.2.2");
     ground.until_carried();
 }

@@ -58,8 +58,9 @@ impl Pace {
     }
 }
 
-/// What is due within this time leaves together, as from a card that moderates its interrupts.
-const TRAIN_EVERY: Duration = Duration::from_micros(20);
+/// What is due within this time leaves together, as from a card that moderates its interrupts; the
+/// relay's receiver is woken up once for it.
+const TRAIN_EVERY: Duration = Duration::from_micros(50);
 
 /// A veth's ring holds 256 frames: a train must not fill it by itself.
 const TRAIN_MAX: u32 = 64;

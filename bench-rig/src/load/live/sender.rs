@@ -215,4 +215,4 @@ fn bytes(stamp: &Stamp) -> [u8; stamp::LEN] {
 
 /// Frames that the kernel offers before it looks whether another thread has to run. A veth's ring
 /// holds 256.
-const BATCH: u32 = 32;
+const BATCH: u32 = 64;

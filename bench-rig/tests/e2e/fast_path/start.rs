@@ -141,7 +141,7 @@ fn program_of_somebody_else_is_named_and_left_alone() {
 #[test]
 fn end_of_any_kind_leaves_nothing_in_the_kernel() {
     let ends: [fn(&mut Process); 2] = [
-        |relay| drop(relay.terminate(SAID_WITHIN).unwrap()),
+        |relay| assert!(relay.terminate(SAID_WITHIN).unwrap().success()),
         |relay| {
             relay.signal(rustix::process::Signal::KILL);
             relay.wait(SAID_WITHIN).unwrap();
