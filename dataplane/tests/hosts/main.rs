@@ -13,4 +13,5 @@ mod lives;
 mod next_hop;
 mod torn;
 mod ways;
+mod steer;
 mod world;

@@ -100,7 +100,11 @@ impl Config {
         let first = (self.relay_port_min / 2) as u64;
         let pairs = (self.relay_port_max / 2) as u64 - first + 1;
         let offset = (port / 2) as u64 - first;
-        Some((offset * self.shards as u64 / pairs) as u32)
+        // Not `/`, which would have a program end where a divisor is zero: none may.
+        match (offset * self.shards as u64).checked_div(pairs) {
+            Some(shard) => Some(shard as u32),
+            None => None,
+        }
     }
 
     /// The entry of `SOCKETS` that holds a shard's socket of a family.

@@ -1,6 +1,8 @@
 //! Hands datagrams to relayed ports to the socket of the shard that owns the port, so that one socket a
 //! shard and family is enough. Everything else finds its socket as ever, also where the shard has none.
 
+use core::ptr::read_volatile;
+
 use aya_ebpf::bindings::sk_action::SK_PASS;
 use aya_ebpf::macros::sk_lookup;
 use aya_ebpf::programs::SkLookupContext;
@@ -22,7 +24,12 @@ pub fn steer(ctx: SkLookupContext) -> u32 {
         return SK_PASS;
     }
     let address = if is_v6 {
-        let [a, b, c, d] = lookup.local_ip6.map(u64::from);
+        // One by one: the verifier refuses a load of two, which a compiler may make of them.
+        // SAFETY: as above.
+        let [a, b, c, d] = lookup
+            .local_ip6
+            .each_ref()
+            .map(|word| u64::from(unsafe { read_volatile(word) }));
         Address([a | b << 32, c | d << 32])
     } else {
         Address::from_v4_word(lookup.local_ip4)
