@@ -11,7 +11,7 @@
 mod ground;
 mod lives;
 mod next_hop;
+mod steer;
 mod torn;
 mod ways;
-mod steer;
 mod world;
