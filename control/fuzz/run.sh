@@ -40,7 +40,8 @@ fi
 max_len() {
     case "$1" in
         turn_server) echo 192 ;;
-        turn_client | forwarder | sctp_association | sctp_packet | data_channel) echo 512 ;;
+        sctp_association) echo 256 ;;
+        turn_client | forwarder | sctp_packet | data_channel) echo 512 ;;
         *) echo 2048 ;;
     esac
 }

@@ -10,7 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use aya::programs::loaded_programs;
-use turnpike_abi::{Address, Client, Endpoint, Flow, FlowKey, NextHop, Permission, maps as names};
+use turnpike_abi::{
+    Address, Client, Config, Endpoint, Flow, FlowKey, NextHop, Permission, Reason, maps as names,
+};
 
 use crate::loader::{LoadError, attached_to};
 use crate::next_hop::HopId;
@@ -84,6 +86,7 @@ pub struct Running {
     permissions: HashMap<MapData, [u64; 5], [u64; 9]>,
     clients: HashMap<MapData, [u64; 5], [u64; 6]>,
     next_hops: Array<MapData, [u64; 3]>,
+    reasons: Array<MapData, u64>,
 }
 
 impl Running {
@@ -127,7 +130,20 @@ impl Running {
             permissions: open(names::PERMISSIONS)?.try_into().map_err(failed)?,
             clients: open(names::CLIENTS)?.try_into().map_err(failed)?,
             next_hops: open(names::NEXT_HOPS)?.try_into().map_err(failed)?,
+            reasons: open(names::REASONS)?.try_into().map_err(failed)?,
         })
+    }
+
+    /// Packets so far that found too little room before them or behind them to grow, on any device.
+    #[must_use]
+    pub fn short_of_room(&self) -> u64 {
+        let cpus = self.reasons.len() / Config::REASONS_EACH;
+        let lines = (0..cpus).flat_map(|cpu| {
+            [Reason::NoHeadroom, Reason::NoTailroom].map(|it| Config::reason_line(it, cpu))
+        });
+        lines
+            .filter_map(|line| self.reasons.get(&line, 0).ok())
+            .sum()
     }
 
     /// The ways between a client and a peer, one for each of the client's allocations. `now` is

@@ -5,6 +5,7 @@
 //! - [`tables`]: the engines' commands as entries.
 //! - [`next_hop`]: where packets go on the wire.
 //! - [`counters`]: what the programs count.
+//! - [`driver`] and [`proof`]: what a device's driver and this kernel can do.
 //! - [`inspect`]: a look into the tables from outside.
 //! - [`DataPlane`]: all of it together.
 //!
@@ -12,13 +13,16 @@
 //! nowhere else in the relay.
 
 pub mod counters;
+pub mod driver;
 pub mod inspect;
 pub mod loader;
 pub mod next_hop;
+pub mod proof;
 pub mod tables;
 
 #[expect(unsafe_code, reason = "tables of the kernel's seen as memory")]
 mod lines;
+mod meter;
 mod netlink;
 mod plane;
 

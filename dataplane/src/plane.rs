@@ -12,6 +12,7 @@ use turnpike_abi::{Config, Endpoint, Local, LocalKey, NextHop as Entry, Role, ma
 use crate::counters::Counters;
 use crate::lines::Lines;
 use crate::loader::{self, Device, LoadError, Loaded, ShardSocket, Sizes};
+use crate::meter::Buckets;
 use crate::next_hop::{HopId, Limits, NextHops, Watch, Writer};
 use crate::tables::{Maps, Shared, Tables, Users};
 
@@ -80,8 +81,14 @@ impl DataPlane {
         let hops = Arc::new(next_hops(&loaded)?);
         let counters = Arc::new(counters(&loaded, layout)?);
         let buckets = lines(&loaded, maps::USERS, settings.sizes.users, 4)?;
+        let meter = Buckets {
+            counters: Arc::clone(&counters),
+            users: lines(&loaded, maps::USERS, settings.sizes.users, 4)?,
+            layout,
+        };
         let shared = Arc::new(Shared {
             hops: Arc::clone(&hops),
+            meter,
             counters: Arc::clone(&counters),
             users: Mutex::new(Users::new(buckets, settings.sizes.users)),
             layout,
@@ -131,8 +138,6 @@ impl DataPlane {
 }
 
 fn layout(settings: &Settings) -> Result<Config, LoadError> {
-    let cpus =
-        aya::util::nr_cpus().map_err(|(_, error)| LoadError::refused("count the CPUs", &error))?;
     let shards = u32::from(settings.shards.max(1));
     let (first, last) = (*settings.relay_ports.start(), *settings.relay_ports.end());
     let cost = SECOND / u64::from(settings.strangers_per_second.max(1));
@@ -143,10 +148,17 @@ fn layout(settings: &Settings) -> Result<Config, LoadError> {
         relay_port_min: first,
         relay_port_max: last,
         flags: Config::ANSWER_BINDING,
-        cpus: u32::try_from(cpus).map_err(|_| LoadError::Sizes)?,
+        cpus: cpus()?,
         shards,
         allocations: allocations.ok_or(LoadError::Sizes)?,
     })
+}
+
+/// CPUs that there may be.
+pub(crate) fn cpus() -> Result<u32, LoadError> {
+    let cpus = aya::util::nr_cpus();
+    let cpus = cpus.map_err(|(_, error)| LoadError::refused("count the CPUs", &error))?;
+    u32::try_from(cpus).map_err(|_| LoadError::Sizes)
 }
 
 /// Listeners, relay addresses and services: they stay as long as the process.
@@ -227,7 +239,7 @@ pub(crate) fn open_maps(loaded: &Loaded) -> Result<Maps, LoadError> {
     })
 }
 
-fn typed<T>(
+pub(crate) fn typed<T>(
     data: MapData,
     make: impl FnOnce(aya::maps::Map) -> Result<T, MapError>,
 ) -> Result<T, LoadError> {

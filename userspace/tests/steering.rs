@@ -58,7 +58,8 @@ const PAYLOADS: [usize; 5] = [0, 1, 172, 1_400, 9_000];
 
 /// Moves the test's thread to a host of its own and starts a relay there.
 fn relay_with(config: &str) -> Relay {
-    unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+    unshare(CloneFlags::CLONE_NEWNET)
+        .unwrap_or_else(|error| panic!("these tests need root: {error}"));
     let [v4, v6] = RELAY;
     let [peer_v4, peer_v6] = PEER;
     for arguments in [

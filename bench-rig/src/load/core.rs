@@ -11,6 +11,13 @@ pub(super) fn take() -> Result<(), LoadError> {
         .map_err(|errno| LoadError::system("setting the timer slack")(errno.into()))
 }
 
+/// Has the calling thread, which may spin, leave its core to whatever receives there, and to nobody
+/// else more than it must.
+pub(super) fn give_way() -> Result<(), LoadError> {
+    rustix::process::setpriority_process(None, -20)
+        .map_err(|errno| LoadError::system("asking for a share")(errno.into()))
+}
+
 /// Has the calling thread, which must not spin, run as soon as it wakes up, whoever else is on the
 /// machine: the same class as the relay's and the receiving threads'.
 pub(super) fn go_first() -> Result<(), LoadError> {

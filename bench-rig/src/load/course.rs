@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use turnpike_stun::Method;
+
 use super::frame::{Ends, Link, Template, Wrapping};
 use super::stamp::{TO_CLIENT, TO_PEER};
 use super::{Carrier, Direction, Flow, LoadError, Path, Shape};
@@ -48,7 +50,7 @@ impl Course {
     /// the peer first.
     pub(super) fn new(flows: &[Flow], shape: &Shape, links: Links) -> Result<Self, LoadError> {
         let directions: &[u16] = match (shape.path, shape.direction) {
-            (Path::Hairpin, _) | (_, Direction::ToPeer) => &[TO_PEER],
+            (Path::Hairpin | Path::Binding, _) | (_, Direction::ToPeer) => &[TO_PEER],
             (_, Direction::ToClient) => &[TO_CLIENT],
             (_, Direction::Both) => &[TO_PEER, TO_CLIENT],
         };
@@ -123,6 +125,10 @@ impl Builder<'_> {
         match (self.shape.path, direction) {
             (Path::Straight, TO_PEER) => (clients, flow.client, flow.peer, Wrapping::Plain),
             (Path::Straight, _) => (peers, flow.peer, flow.client, Wrapping::Plain),
+            (Path::Binding, _) => {
+                let request = Wrapping::Request(Method::BINDING);
+                (clients, flow.client, flow.server, request)
+            }
             (_, TO_PEER) => (clients, flow.client, flow.server, wrapping),
             _ => (peers, flow.peer, flow.relayed, Wrapping::Plain),
         }
@@ -140,6 +146,7 @@ impl Builder<'_> {
         Ok(match (self.shape.path, direction) {
             (Path::Straight, TO_PEER) => (flow.client, flow.peer, Arrival::Plain),
             (Path::Straight, _) => (flow.peer, flow.client, Arrival::Plain),
+            (Path::Binding, _) => (flow.server, flow.client, Arrival::Plain),
             (Path::Relayed, TO_PEER) => (flow.relayed, flow.peer, Arrival::Plain),
             (Path::Relayed, _) => (flow.server, flow.client, wrapped(flow)),
             (Path::Hairpin, _) => {

@@ -93,6 +93,9 @@ pub enum Path {
     Hairpin,
     /// Without a relay, unwrapped, from the client host to the peer host and back: the ceiling.
     Straight,
+    /// From clients to the server and back: Binding requests, whatever carrier and direction. Live
+    /// frames only, and nothing but the number of answers is known.
+    Binding,
 }
 
 /// Most bytes of application data that fit a frame with a Send indication over IPv6.

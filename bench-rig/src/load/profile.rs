@@ -85,7 +85,17 @@ pub const CROSS_FAMILY: Profile = Profile {
     ..VOICE
 };
 
-/// All of them. Churn has no packets and is apart: [`super::clients::churn`].
+/// Binding requests, with FINGERPRINT or any attribute that asks for something left out.
+pub const BINDING: Profile = Profile {
+    name: "binding",
+    shape: Shape {
+        path: Path::Binding,
+        ..Shape::channel(super::stamp::LEN)
+    },
+    ..VOICE
+};
+
+/// All that is relayed. Churn has no packets and is apart: [`super::clients::churn`].
 pub const ALL: [Profile; 8] = [
     VOICE,
     VOICE_BURSTS,
@@ -109,7 +119,7 @@ impl Profile {
             relayed: self.relayed,
             peers: match self.shape.path {
                 Path::Hairpin => Peers::Pairs,
-                Path::Relayed | Path::Straight => Peers::Virtual,
+                Path::Relayed | Path::Straight | Path::Binding => Peers::Virtual,
             },
             channels: self.shape.carrier == Carrier::Channel,
         }

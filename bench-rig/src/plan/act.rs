@@ -8,10 +8,10 @@ use turnpike_types::AddressFamily;
 use super::fault::Fault;
 use super::scene::Scene;
 use crate::ceiling::KernelRoutes;
-use crate::load::Flow;
 use crate::load::clients::{Crowd, Established, KEEP_ALIVE_EVERY, establish};
 use crate::load::live::redirect::{self, Redirect};
 use crate::load::packet::{CLIENTS, PEERS, VirtualNet, Wire};
+use crate::load::{Flow, Path};
 use crate::netns::bench::BenchHosts;
 use crate::subject::{Running, Settings, Subject};
 
@@ -21,6 +21,7 @@ pub(super) enum Act<'h> {
     Relay {
         running: Box<Running>,
         clients: Option<Box<Established>>,
+        flows: Vec<Flow>,
         refreshed: Instant,
     },
     /// A bare redirect.
@@ -43,16 +44,22 @@ impl<'h> Act<'h> {
         scene: &Scene,
     ) -> Result<Self, Fault> {
         let running = Box::new(subject.start(hosts, &Settings::default())?);
-        let clients = match scene.flows {
-            0 => None,
-            flows => {
-                let crowd = crowd(&running, scene, flows);
-                Some(Box::new(establish(&Wire::of_clients(hosts), &crowd)?))
+        // A device whose XDP program came or went may have another receiving thread.
+        hosts.pin()?;
+        let wire = Wire::of_clients(hosts);
+        let (clients, flows) = match (scene.profile.shape.path, scene.flows) {
+            (Path::Binding, _) => (None, askers(scene, running.server())),
+            (_, 0) => (None, Vec::new()),
+            (_, flows) => {
+                let clients = establish(&wire, &crowd(&running, scene, flows))?;
+                let flows = clients.flows.clone();
+                (Some(Box::new(clients)), flows)
             }
         };
         Ok(Self::Relay {
             running,
             clients,
+            flows,
             refreshed: Instant::now(),
         })
     }
@@ -79,10 +86,9 @@ impl<'h> Act<'h> {
     /// Its flows.
     pub(super) fn flows(&self) -> Vec<Flow> {
         match self {
-            Self::Relay { clients, .. } => clients
-                .as_ref()
-                .map_or_else(Vec::new, |clients| clients.flows.clone()),
-            Self::Routes { flows, .. } | Self::Redirect { flows, .. } => flows.clone(),
+            Self::Relay { flows, .. }
+            | Self::Routes { flows, .. }
+            | Self::Redirect { flows, .. } => flows.clone(),
         }
     }
 
@@ -169,6 +175,15 @@ fn straight(scene: &Scene) -> Vec<Flow> {
             }
         })
         .collect()
+}
+
+/// Clients that have no allocation and ask the server for their own address.
+fn askers(scene: &Scene, server: SocketAddr) -> Vec<Flow> {
+    let mut flows = straight(scene);
+    for flow in &mut flows {
+        flow.server = server;
+    }
+    flows
 }
 
 /// The port of both ends where there is no relay.

@@ -77,16 +77,64 @@ pub(super) fn noise(stage: &mut Stage, name: &str, what: &str, scene: &Scene, wh
     }
 }
 
+/// Which share of the rate of `ceiling` one core could do as `who`, by what a packet costs either: on
+/// these hosts the generator's core is full before the relay's is.
+pub(super) fn share(
+    stage: &mut Stage,
+    name: &str,
+    what: &str,
+    scene: &Scene,
+    [who, ceiling]: [Who; 2],
+) -> Row {
+    let pair = [who, ceiling];
+    let (taken, mut notes) = match probed(stage, scene, &pair) {
+        Ok(slowest) => trials_below(slowest, stage, scene, &pair),
+        Err(faults) => (faults, Vec::new()),
+    };
+    let costs: Vec<Result<Estimate, Fault>> = taken
+        .into_iter()
+        .map(|trials| cost(&by_tasks(&trials?)))
+        .collect();
+    for (who, cost) in pair.into_iter().zip(&costs) {
+        if let Ok(cost) = cost {
+            let cost = Unit::NanosecondsAPacket.number(cost.value);
+            notes.push(format!("{}: {cost} ns a packet", stage.name_of(who)));
+        }
+    }
+    let ratio = ratio(costs.into_iter().rev());
+    Row {
+        name: name.to_owned(),
+        what: what.to_owned(),
+        unit: Unit::Fraction,
+        better: Better::Higher,
+        measured: vec![Measured {
+            subject: stage.name_of(who),
+            figure: ratio.map(Figure::from).map_err(|fault| fault.to_string()),
+            points: Vec::new(),
+        }],
+        marks: vec![Mark::AtLeast(0.7)],
+        notes,
+    }
+}
+
 /// The trials of each of `who`, at the same three rates, and what is to be said about them.
 fn trials(
     stage: &mut Stage,
     scene: &Scene,
     who: &[Who],
 ) -> (Vec<Result<Vec<Clocks>, Fault>>, Vec<String>) {
-    let slowest = match slowest(stage, scene, who) {
-        Ok(slowest) => slowest,
-        Err(faults) => return (faults, Vec::new()),
-    };
+    match slowest(stage, scene, who) {
+        Ok(slowest) => trials_below(slowest, stage, scene, who),
+        Err(faults) => (faults, Vec::new()),
+    }
+}
+
+fn trials_below(
+    slowest: f64,
+    stage: &mut Stage,
+    scene: &Scene,
+    who: &[Who],
+) -> (Vec<Result<Vec<Clocks>, Fault>>, Vec<String>) {
     let rates = SHARES.map(|share| (slowest * share / 100.0).round() * 100.0);
     let mut worst = 0.0_f64;
     let taken = stage.take_turns(who, scene, stage.effort.rounds, |playing| {
@@ -122,20 +170,27 @@ fn slowest<T>(
     if let Some(known) = stage.known_rate(scene) {
         return Ok(known);
     }
+    let slowest = probed(stage, scene, who)?;
+    stage.learn_rate(*scene, slowest);
+    Ok(slowest)
+}
+
+/// The same, whatever is known.
+fn probed<T>(
+    stage: &mut Stage,
+    scene: &Scene,
+    who: &[Who],
+) -> Result<f64, Vec<Result<Vec<T>, Fault>>> {
     let probed = stage.take_turns(who, scene, 1, |playing| Ok(vec![playing.probe()?]));
     let rates = probed
         .iter()
         .filter_map(|probed| probed.as_ref().ok()?.first().copied());
-    match rates.reduce(f64::min) {
-        Some(slowest) => {
-            stage.learn_rate(*scene, slowest);
-            Ok(slowest)
-        }
-        None => Err(probed
+    rates.reduce(f64::min).ok_or_else(|| {
+        probed
             .into_iter()
             .map(|probed| probed.map(|_| Vec::new()))
-            .collect()),
-    }
+            .collect()
+    })
 }
 
 /// One trial by two clocks.
@@ -194,19 +249,23 @@ fn cost(points: &[Point]) -> Result<Estimate, Fault> {
 
 /// By how much of the second cost the first differs from it.
 fn difference(costs: impl Iterator<Item = Result<Estimate, Fault>>) -> Result<Estimate, Fault> {
-    let costs = costs.collect::<Result<Vec<Estimate>, Fault>>()?;
-    let [one, other] = costs.as_slice() else {
-        return Err(Fault::Failed("too few trials".to_owned()));
-    };
-    let ratio = one
-        .times(other)
-        .ok_or_else(|| Fault::Failed("no cost was seen".to_owned()))?;
+    let ratio = ratio(costs)?;
     let apart = |ratio: f64| (ratio - 1.0).abs();
     Ok(Estimate {
         value: apart(ratio.value),
         low: 0.0,
         high: apart(ratio.low).max(apart(ratio.high)),
     })
+}
+
+/// The first cost in terms of the second.
+fn ratio(costs: impl Iterator<Item = Result<Estimate, Fault>>) -> Result<Estimate, Fault> {
+    let costs = costs.collect::<Result<Vec<Estimate>, Fault>>()?;
+    let [one, other] = costs.as_slice() else {
+        return Err(Fault::Failed("too few trials".to_owned()));
+    };
+    one.times(other)
+        .ok_or_else(|| Fault::Failed("no cost was seen".to_owned()))
 }
 
 /// Shares of the slowest's rate at which everybody is measured.

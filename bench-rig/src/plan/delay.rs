@@ -16,7 +16,7 @@ type Turn = [[f64; QUANTILES.len()]; SHARES.len()];
 pub(super) fn measure(stage: &mut Stage, scene: &Scene, who: &[Who], rate: f64) -> Vec<Row> {
     let rounds = stage.effort.rounds;
     let straight = stage
-        .take_turns(&[Who::Redirect], &scene.straight(), rounds, |playing| {
+        .take_turns(&[Who::Redirect], scene, rounds, |playing| {
             Ok(vec![turn(playing, rate)?])
         })
         .pop()

@@ -62,11 +62,13 @@ impl Effort {
         match experiment {
             Experiment::Ceilings => 2 * searches * search,
             Experiment::Rate => relays * searches * search,
+            // The rivals are known by then.
+            Experiment::XdpRate => searches * search,
             Experiment::Latency => (relays + 1) * rounds * turn,
             Experiment::Cycles => relays * rounds * (START + self.trial),
             Experiment::Memory => relays * 5 * 2 * START,
             Experiment::Allocations => relays * 10 * START,
-            Experiment::Noise => 2 * (START + PROBE + rounds * turn),
+            Experiment::Noise | Experiment::XdpShare => 2 * (START + PROBE + rounds * turn),
             _ => relays * (START + PROBE + rounds * turn),
         }
     }

@@ -36,11 +36,23 @@ pub enum Experiment {
     CpuIpv6,
     /// CPU a relayed packet between an IPv4 client and an IPv6 peer.
     CpuCross,
+    /// Rates of the fast path without loss and with 0.5 %.
+    XdpRate,
+    /// CPU a packet that the fast path relays.
+    XdpCpu,
+    /// The fast path beside a bare redirect.
+    XdpShare,
+    /// Calls while strangers ask from few addresses.
+    Flood,
+    /// Calls while strangers ask from random addresses.
+    FloodSpoofed,
+    /// Binding requests answered.
+    Binding,
 }
 
 impl Experiment {
     /// All, in the order of a run.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -48,6 +60,12 @@ impl Experiment {
         Self::Latency,
         Self::Cycles,
         Self::Memory,
+        Self::XdpRate,
+        Self::XdpCpu,
+        Self::XdpShare,
+        Self::Flood,
+        Self::FloodSpoofed,
+        Self::Binding,
         Self::Noise,
         Self::Allocations,
         Self::CpuVideo,
@@ -59,7 +77,7 @@ impl Experiment {
     ];
 
     /// Those with a mark, and what bounds them.
-    pub const QUICK: [Self; 7] = [
+    pub const QUICK: [Self; 13] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -67,6 +85,12 @@ impl Experiment {
         Self::Latency,
         Self::Cycles,
         Self::Memory,
+        Self::XdpRate,
+        Self::XdpCpu,
+        Self::XdpShare,
+        Self::Flood,
+        Self::FloodSpoofed,
+        Self::Binding,
     ];
 
     /// The name on the command line.
@@ -88,6 +112,12 @@ impl Experiment {
             Self::CpuHairpin => "cpu-hairpin",
             Self::CpuIpv6 => "cpu-ipv6",
             Self::CpuCross => "cpu-cross",
+            Self::XdpRate => "xdp-rate",
+            Self::XdpCpu => "xdp-cpu",
+            Self::XdpShare => "xdp-share",
+            Self::Flood => "flood",
+            Self::FloodSpoofed => "flood-spoofed",
+            Self::Binding => "binding",
         }
     }
 
@@ -112,6 +142,12 @@ impl Experiment {
             Self::CpuHairpin => "CPU a packet from one allocation to another, 172 bytes",
             Self::CpuIpv6 => "CPU a relayed packet: IPv6, 172 bytes",
             Self::CpuCross => "CPU a relayed packet: IPv4 client, IPv6 peer, 172 bytes",
+            Self::XdpRate => "rates of the fast path: 1,000 allocations, both directions",
+            Self::XdpCpu => "CPU a packet that the fast path relays: 1,000 flows, 172 bytes",
+            Self::Flood => "500,000 requests a second of strangers at 16 addresses",
+            Self::FloodSpoofed => "500,000 requests a second of strangers at random addresses",
+            Self::Binding => "Binding requests answered: at most 1 in 10,000 not",
+            Self::XdpShare => "which share of a bare redirect's rate a core does as the fast path",
         }
     }
 }

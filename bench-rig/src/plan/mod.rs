@@ -12,6 +12,7 @@ mod delay;
 mod effort;
 mod experiment;
 mod fault;
+mod flood;
 mod ledger;
 mod memory;
 mod progress;

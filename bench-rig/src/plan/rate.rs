@@ -43,15 +43,17 @@ fn both(playing: &mut Playing<'_>, start: f64, trials_max: u32) -> Result<Rates,
     Ok(Rates { zero, half })
 }
 
-/// The two rows.
+/// The two rows, whose names begin with `prefix`; how many times the best rival's rate without loss
+/// is the mark.
 pub(super) fn rows(
     stage: &Stage,
-    who: &[Who],
-    found: &[Result<Vec<Rates>, Fault>],
+    prefix: &str,
+    (who, found): (&[Who], &[Result<Vec<Rates>, Fault>]),
     ceiling: Option<f64>,
+    mark: Option<f64>,
 ) -> [Row; 2] {
     let row = |name: &str, what: &str, marks: Vec<Mark>, pick: fn(&Rates) -> Highest| Row {
-        name: name.to_owned(),
+        name: format!("{prefix}-{name}"),
         what: what.to_owned(),
         unit: Unit::PacketsASecond,
         better: Better::Higher,
@@ -72,13 +74,13 @@ pub(super) fn rows(
     };
     [
         row(
-            "rate-zero-loss",
+            "zero-loss",
             "highest rate with at most 1 in 10,000 lost, 1,000 allocations, both directions, 172 bytes",
-            vec![Mark::AtLeastTimes(1.5)],
+            mark.map(Mark::AtLeastTimes).into_iter().collect(),
             |rates| rates.zero,
         ),
         row(
-            "rate-half-percent",
+            "half-percent",
             "highest rate with at most 0.5 % lost, the same",
             Vec::new(),
             |rates| rates.half,

@@ -4,13 +4,13 @@ use super::fault::Fault;
 use super::ledger::Ledger;
 use super::progress::Progress;
 use super::rate::Rates;
-use super::scene::{BURSTY, CALLS, FRAMES, Scene};
+use super::scene::{ASKERS, BURSTY, CALLS, FRAMES, MANY_CALLS, Scene};
 use super::stage::{Stage, Who};
-use super::{Experiment, Plan, cost, cycles, delay, memory, rate};
+use super::{Experiment, Plan, cost, cycles, delay, flood, memory, rate};
 use crate::load::profile;
 use crate::netns::NetnsError;
 use crate::netns::bench::{BenchHosts, GENERATOR_CORE, Wires, pin_this_thread};
-use crate::report::{Mark, Row, SubjectLine};
+use crate::report::{Mark, Row, SubjectLine, Unit};
 use crate::subject::{self, Subject, SubjectError, Turnpike};
 
 /// Why a run could not be made at all.
@@ -34,7 +34,9 @@ pub enum RunError {
 /// When nothing can be measured: no rights, no second core, no Turnpike.
 pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
     pin_this_thread(GENERATOR_CORE)?;
-    let subjects = subjects(plan, ledger)?;
+    let turnpike = Turnpike::at("turnpike", &plan.turnpike).map_err(RunError::NoTurnpike)?;
+    let fast_path = Box::new(turnpike.clone().in_kernel());
+    let subjects = subjects(plan, turnpike, ledger)?;
     let expected = plan.experiments.iter();
     let relays = u32::try_from(subjects.len()).unwrap_or(u32::MAX);
     let expected = expected
@@ -42,10 +44,10 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
         .collect();
     let progress = Progress::new(expected, plan.trials);
     let hosts = BenchHosts::new(Wires::Two)?;
-    let stage = Stage::new(hosts, subjects, plan.effort, progress);
+    let stage = Stage::new(hosts, subjects, fast_path, plan.effort, progress);
     let mut run = Run {
         stage,
-        rates: None,
+        rates: Vec::new(),
         ceiling: None,
     };
     for experiment in &plan.experiments {
@@ -63,8 +65,11 @@ pub fn run(plan: &Plan, ledger: &Ledger) -> Result<(), RunError> {
 }
 
 /// Turnpike, then the rivals that can be had; the ledger hears of all.
-fn subjects(plan: &Plan, ledger: &Ledger) -> Result<Vec<Box<dyn Subject>>, RunError> {
-    let turnpike = Turnpike::at("turnpike", &plan.turnpike).map_err(RunError::NoTurnpike)?;
+fn subjects(
+    plan: &Plan,
+    turnpike: Turnpike,
+    ledger: &Ledger,
+) -> Result<Vec<Box<dyn Subject>>, RunError> {
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(turnpike)];
     let mut names = Vec::new();
     for rival in subject::all().into_iter().skip(1) {
@@ -93,7 +98,7 @@ fn subjects(plan: &Plan, ledger: &Ledger) -> Result<Vec<Box<dyn Subject>>, RunEr
 /// A run under way, and what one experiment found that another needs.
 struct Run {
     stage: Stage,
-    rates: Option<Vec<Result<Vec<Rates>, Fault>>>,
+    rates: Vec<(Who, Result<Vec<Rates>, Fault>)>,
     /// The most that the generator can do, packets a second.
     ceiling: Option<f64>,
 }
@@ -105,8 +110,28 @@ impl Run {
         match experiment {
             Experiment::Ceilings => vec![self.ceilings()],
             Experiment::Rate => {
-                let rates = self.searched();
-                rate::rows(&self.stage, &everybody, &rates, self.ceiling).into()
+                let rates = self.searched(&everybody);
+                let found = (&*everybody, &*rates);
+                rate::rows(&self.stage, name, found, self.ceiling, Some(1.5)).into()
+            }
+            Experiment::XdpRate => {
+                let who = self.stage.fast_path_and_rivals();
+                let rates = self.searched(&who);
+                let found = (&*who, &*rates);
+                rate::rows(&self.stage, name, found, self.ceiling, Some(20.0)).into()
+            }
+            Experiment::XdpCpu => {
+                let who = self.stage.fast_path_and_rivals();
+                let marks = [Mark::AtMostTimes(0.05)];
+                let stage = &mut self.stage;
+                vec![cost::measure(stage, name, what, &MANY_CALLS, &who, &marks)]
+            }
+            Experiment::Flood => flood::measure(&mut self.stage, name, what, false),
+            Experiment::FloodSpoofed => flood::measure(&mut self.stage, name, what, true),
+            Experiment::Binding => vec![self.binding(what)],
+            Experiment::XdpShare => {
+                let who = [Who::FastPath, Who::Redirect];
+                vec![cost::share(&mut self.stage, name, what, &MANY_CALLS, who)]
             }
             Experiment::Latency => self.latency(),
             Experiment::Cycles => vec![cycles::measure(&mut self.stage, &everybody)],
@@ -133,8 +158,8 @@ impl Run {
     /// What others than relays do on these hosts.
     fn ceilings(&mut self) -> Row {
         let who = [Who::Redirect, Who::Routes];
-        let found = rate::search(&mut self.stage, &CALLS.straight(), &who);
-        let [row, _] = rate::rows(&self.stage, &who, &found, None);
+        let found = rate::search(&mut self.stage, &MANY_CALLS, &who);
+        let [row, _] = rate::rows(&self.stage, "", (&who, &found), None, None);
         // XDP's redirect passes the wires' queues by, so the kernel's routing may lose less.
         let best = [row.own(), row.best_rival().map(|(_, figure)| figure)];
         let rates = best
@@ -150,35 +175,57 @@ impl Run {
         }
     }
 
-    /// The rates of everybody; searched once in a run.
-    fn searched(&mut self) -> Vec<Result<Vec<Rates>, Fault>> {
-        if let Some(known) = &self.rates {
-            return known.clone();
+    /// Who answers most Binding requests.
+    fn binding(&mut self, what: &str) -> Row {
+        let who = self.stage.fast_path_and_rivals();
+        let found = rate::search(&mut self.stage, &ASKERS, &who);
+        let [row, _] = rate::rows(&self.stage, "", (&who, &found), self.ceiling, Some(20.0));
+        Row {
+            name: Experiment::Binding.name().to_owned(),
+            what: what.to_owned(),
+            unit: Unit::RequestsASecond,
+            ..row
         }
-        let everybody = self.stage.everybody();
-        let found = rate::search(&mut self.stage, &CALLS, &everybody);
+    }
+
+    /// The rates of these; each is searched once in a run.
+    fn searched(&mut self, who: &[Who]) -> Vec<Result<Vec<Rates>, Fault>> {
+        let unknown: Vec<Who> = who
+            .iter()
+            .filter(|who| !self.rates.iter().any(|(known, _)| known == *who))
+            .copied()
+            .collect();
+        let found = rate::search(&mut self.stage, &MANY_CALLS, &unknown);
         let rates = found
             .iter()
             .filter_map(|found| found.as_ref().ok()?.first());
         if let Some(slowest) = rates.map(|rates| rates.half.rate).reduce(f64::min) {
             self.stage.learn_rate(CALLS, slowest);
+            self.stage.learn_rate(MANY_CALLS, slowest);
         }
-        self.rates.insert(found).clone()
+        self.rates.extend(unknown.into_iter().zip(found));
+        let rate_of = |who: &Who| self.rates.iter().find(|(known, _)| known == who);
+        who.iter()
+            .filter_map(|who| rate_of(who).map(|(_, found)| found.clone()))
+            .collect()
     }
 
     /// Delay at shares of the best rival's rate; of Turnpike's own where there is no rival.
     fn latency(&mut self) -> Vec<Row> {
         let everybody = self.stage.everybody();
-        let rates = self.searched();
-        let [row, _] = rate::rows(&self.stage, &everybody, &rates, None);
+        let rates = self.searched(&everybody);
+        let [row, _] = rate::rows(&self.stage, "", (&everybody, &rates), None, None);
         let reference = row
             .best_rival()
             .map(|(_, figure)| figure)
             .or_else(|| row.own());
         match reference {
-            Some(figure) => {
-                delay::measure(&mut self.stage, &CALLS, &everybody, figure.estimate.value)
-            }
+            Some(figure) => delay::measure(
+                &mut self.stage,
+                &MANY_CALLS,
+                &everybody,
+                figure.estimate.value,
+            ),
             None => Vec::new(),
         }
     }

@@ -3,17 +3,19 @@
 //! A [`Playing`] is one relay with its flows, from its start to its end. Trials on it that were disturbed
 //! are thrown out and repeated, a bounded number of times; a relay that dies gives a [`Fault`].
 
+use std::thread;
 use std::time::Duration;
 
 use super::act::{Act, crowd};
 use super::effort::Effort;
 use super::fault::Fault;
 use super::progress::Progress;
-use super::scene::{CALLS, Scene};
+use super::scene::{CALLS, Generator, Scene};
 use crate::account::{Cost, Meter, resident_bytes};
-use crate::load::clients::churn::churn;
+use crate::load::clients::churn::{Churn, churn, newcomers};
+use crate::load::live::{LiveFrames, Strangers};
 use crate::load::packet::{PacketLoad, Wire};
-use crate::load::{Load as _, Tally};
+use crate::load::{Load, Tally};
 use crate::method::alternate::{Disturbance, SENT_MIN, disturbance, turns, undisturbed};
 use crate::netns::bench::BenchHosts;
 use crate::subject::Subject;
@@ -21,8 +23,10 @@ use crate::subject::Subject;
 /// Who can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
-    /// A relay, by its place: Turnpike is 0.
+    /// A relay, by its place: Turnpike, relaying through sockets, is 0.
     Relay(usize),
+    /// Turnpike, relaying in the kernel.
+    FastPath,
     /// The kernel's routing between clients and peers: no relay.
     Routes,
     /// An XDP program that exchanges addresses and nothing else: no relay.
@@ -34,6 +38,7 @@ pub(super) struct Stage {
     pub(super) effort: Effort,
     hosts: BenchHosts,
     subjects: Vec<Box<dyn Subject>>,
+    fast_path: Box<dyn Subject>,
     progress: Progress,
     thrown_out: u32,
     /// About what the slowest can do, by scene.
@@ -44,6 +49,7 @@ impl Stage {
     pub(super) fn new(
         hosts: BenchHosts,
         subjects: Vec<Box<dyn Subject>>,
+        fast_path: Box<dyn Subject>,
         effort: Effort,
         progress: Progress,
     ) -> Self {
@@ -51,22 +57,37 @@ impl Stage {
             effort,
             hosts,
             subjects,
+            fast_path,
             progress,
             thrown_out: 0,
             rates: Vec::new(),
         }
     }
 
-    /// Everybody, Turnpike first.
+    /// Everybody who relays through sockets, Turnpike first.
     pub(super) fn everybody(&self) -> Vec<Who> {
         (0..self.subjects.len()).map(Who::Relay).collect()
     }
 
+    /// Turnpike relaying in the kernel, and its rivals.
+    pub(super) fn fast_path_and_rivals(&self) -> Vec<Who> {
+        let rivals = (1..self.subjects.len()).map(Who::Relay);
+        [Who::FastPath].into_iter().chain(rivals).collect()
+    }
+
+    /// A relay.
+    fn subject(&self, who: Who) -> Option<&dyn Subject> {
+        match who {
+            Who::Relay(place) => self.subjects.get(place).map(AsRef::as_ref),
+            Who::FastPath => Some(self.fast_path.as_ref()),
+            Who::Routes | Who::Redirect => None,
+        }
+    }
+
     pub(super) fn name_of(&self, who: Who) -> String {
         match who {
-            Who::Relay(place) => self
-                .subjects
-                .get(place)
+            Who::Relay(_) | Who::FastPath => self
+                .subject(who)
                 .map_or_else(String::new, |subject| subject.name().to_owned()),
             Who::Routes => "kernel routing".to_owned(),
             Who::Redirect => "bare XDP redirect".to_owned(),
@@ -169,22 +190,38 @@ impl Stage {
 
     fn open_as_far_as_it_goes(&self, who: Who, scene: &Scene) -> Result<Playing<'_>, Fault> {
         let hosts = &self.hosts;
-        let act = match who {
-            Who::Relay(place) => {
-                let subject = self.subjects.get(place);
+        let (act, scene) = match who {
+            Who::Relay(_) | Who::FastPath => {
+                let subject = self.subject(who);
                 let subject = subject.ok_or_else(|| Fault::Failed("is not here".to_owned()))?;
-                Act::relay(hosts, subject.as_ref(), scene)?
+                (Act::relay(hosts, subject, scene)?, *scene)
             }
-            Who::Routes => Act::routes(hosts, scene)?,
-            Who::Redirect => Act::redirect(hosts, scene)?,
+            Who::Routes => (Act::routes(hosts, scene)?, scene.straight()),
+            Who::Redirect => (Act::redirect(hosts, scene)?, scene.straight()),
         };
-        let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+        let load: Box<dyn Load + '_> = match scene.generator {
+            Generator::LiveFrames => Box::new(LiveFrames::new(hosts, act.flows())?),
+            Generator::Flood { spoofed } => {
+                // What receives has interrupts wherever a relay is flooded.
+                hosts.receive_first()?;
+                let strangers = act.running().map(|running| Strangers {
+                    server: running.server(),
+                    each: STRANGERS,
+                    spoofed,
+                });
+                Box::new(LiveFrames::among(strangers, hosts, act.flows())?)
+            }
+            Generator::Sockets => {
+                let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
+                Box::new(PacketLoad::new(&clients, &peers, act.flows())?)
+            }
+        };
         Ok(Playing {
-            load: PacketLoad::new(&clients, &peers, act.flows())?,
+            load,
             hosts,
             progress: &self.progress,
             effort: self.effort,
-            scene: *scene,
+            scene,
             act,
             thrown_out: 0,
         })
@@ -198,7 +235,7 @@ pub(super) struct Playing<'h> {
     effort: Effort,
     scene: Scene,
     act: Act<'h>,
-    load: PacketLoad,
+    load: Box<dyn Load + 'h>,
     thrown_out: u32,
 }
 
@@ -284,6 +321,29 @@ impl Playing<'_> {
             failures: churned.failures,
             first_failure: churned.first_failure,
         })
+    }
+
+    /// A trial of the usual length, and what clients saw that came meanwhile, one after the other.
+    pub(super) fn with_newcomers(&mut self, rate: f64) -> Result<(Trial, Churn), Fault> {
+        let (hosts, duration) = (self.hosts, self.effort.trial);
+        let running = self.act.running();
+        let running = running.ok_or_else(|| Fault::Failed("is no relay".to_owned()))?;
+        let crowd = crowd(running, &CALLS, 1);
+        let mut first = AFTER_WARM_UP;
+        let both = || {
+            first += NEWCOMERS_MAX;
+            let wire = Wire::of_clients(hosts);
+            thread::scope(|scope| {
+                let coming = scope.spawn(|| newcomers(&wire, &crowd, first, duration));
+                let trial = self.trial(rate, duration);
+                let came = coming.join();
+                let came = came.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Ok((trial?, came?))
+            })
+        };
+        let kept = undisturbed(ATTEMPTS, both, |(trial, _)| trial.disturbance(trial.sent()))?;
+        self.thrown_out += kept.thrown_out;
+        Ok(kept.trial)
     }
 
     /// Ends it.
@@ -379,6 +439,12 @@ const GENTLE: f64 = 10_000.0;
 
 /// Addresses that no churn of a warm-up comes to.
 const AFTER_WARM_UP: u32 = 1_000_000;
+
+/// More than come within a trial.
+const NEWCOMERS_MAX: u32 = 100_000;
+
+/// Requests of strangers for each packet of a call, in a flood.
+pub(super) const STRANGERS: u32 = 5;
 
 const PROBE: Duration = Duration::from_millis(250);
 const PROBE_FROM: f64 = 20_000.0;

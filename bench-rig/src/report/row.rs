@@ -73,6 +73,8 @@ pub enum Unit {
     NanosecondsAPacket,
     /// Packets a second.
     PacketsASecond,
+    /// Requests answered a second.
+    RequestsASecond,
     /// Microseconds.
     Microseconds,
     /// Whole cycles a second.
@@ -92,6 +94,7 @@ impl Unit {
         match self {
             Self::NanosecondsAPacket => "ns/packet",
             Self::PacketsASecond => "packets/s",
+            Self::RequestsASecond => "requests/s",
             Self::Microseconds => "us",
             Self::CyclesASecond => "cycles/s",
             Self::Bytes => "bytes",

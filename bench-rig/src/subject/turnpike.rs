@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::running::{Running, SETTINGS_FILE};
 use super::{PASSWORD, REALM, Settings, Subject, SubjectError, USER};
-use crate::netns::bench::{BenchHosts, PEERS_V4, PEERS_V6};
+use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, PEERS_V4, PEERS_V6};
 use crate::netns::{NETWORK_V4, NETWORK_V6, RELAY_V4, RELAY_V6};
 
 /// A binary of Turnpike.
@@ -17,6 +17,7 @@ pub struct Turnpike {
     name: String,
     binary: PathBuf,
     version: String,
+    in_kernel: bool,
 }
 
 impl Turnpike {
@@ -32,7 +33,17 @@ impl Turnpike {
         Self::at("turnpike", &binary)
     }
 
-    /// Another binary under another name, to hold two against each other.
+    /// The same binary, relaying in the kernel or not at all.
+    #[must_use]
+    pub fn in_kernel(self) -> Self {
+        Self {
+            name: format!("{} XDP", self.name),
+            in_kernel: true,
+            ..self
+        }
+    }
+
+    /// Another binary under another name, to hold two against each other. It relays through sockets.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -51,7 +62,19 @@ impl Turnpike {
             name: name.to_owned(),
             binary: binary.to_owned(),
             version: version.trim().trim_start_matches("turnpike ").to_owned(),
+            in_kernel: false,
         })
+    }
+
+    /// The configuration file's part on relaying in the kernel.
+    fn fast_path(&self, hosts: &BenchHosts) -> String {
+        match self.in_kernel {
+            true => format!(
+                "mode = \"require\"\ninterfaces = [\"{CLIENT_DEVICE}\", \"{}\"]",
+                hosts.relay_peer_device()
+            ),
+            false => "mode = \"off\"".to_owned(),
+        }
     }
 }
 
@@ -67,12 +90,13 @@ impl Subject for Turnpike {
     fn start(&self, hosts: &BenchHosts, settings: &Settings) -> Result<Running, SubjectError> {
         let binary = self.binary.display().to_string();
         let command = [&binary, "run", "--config", SETTINGS_FILE].map(str::to_owned);
-        Running::start(self, hosts, settings, text(hosts, settings), command)
+        let text = text(hosts, settings, &self.fast_path(hosts));
+        Running::start(self, hosts, settings, text, command)
     }
 }
 
 /// The configuration file.
-fn text(hosts: &BenchHosts, settings: &Settings) -> String {
+fn text(hosts: &BenchHosts, settings: &Settings, fast_path: &str) -> String {
     let Settings {
         port,
         relayed_ports: (first, last),
@@ -98,6 +122,8 @@ allow = ["{NETWORK_V4}", "{PEERS_V4}", "{NETWORK_V6}", "{PEERS_V6}"]
 [limits]
 allocations = {allocations}
 allocations_per_user = {allocations}
+[fast_path]
+{fast_path}
 [runtime]
 shards = 1
 drain = "0s"

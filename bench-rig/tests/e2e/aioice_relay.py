@@ -19,7 +19,8 @@ async def main() -> None:
     args = arguments()
     if args.single_bytes:
         TurnClientTcpProtocol._send = send_single_bytes
-    alice, bob = agent(args, controlling=True), agent(args, controlling=False)
+    alice = agent(args, args.transport, controlling=True)
+    bob = agent(args, args.bobs_transport or args.transport, controlling=False)
     await asyncio.wait_for(introduce(alice, bob), TIMEOUT)
     check_relayed(alice, args.relay)
     check_relayed(bob, args.relay)
@@ -35,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--server", required=True, help="address of the TURN server")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--transport", choices=["udp", "tcp", "tls"], default="udp")
+    parser.add_argument("--bobs-transport", choices=["udp", "tcp", "tls"], help="if not the same")
     parser.add_argument("--ca", required=True, help="PEM file of the CA to trust")
     parser.add_argument(
         "--single-bytes", action="store_true", help="each byte in a segment of its own"
@@ -45,14 +47,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def agent(args: argparse.Namespace, *, controlling: bool) -> aioice.Connection:
-    tls = ssl.create_default_context(cafile=args.ca) if args.transport == "tls" else False
+def agent(args: argparse.Namespace, transport: str, *, controlling: bool) -> aioice.Connection:
+    tls = ssl.create_default_context(cafile=args.ca) if transport == "tls" else False
     return aioice.Connection(
         ice_controlling=controlling,
         turn_server=(args.server, args.port),
         turn_username=args.user,
         turn_password=args.password,
-        turn_transport="udp" if args.transport == "udp" else "tcp",
+        turn_transport="udp" if transport == "udp" else "tcp",
         turn_ssl=tls,
         transport_policy=aioice.TransportPolicy.RELAY,
     )

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use turnpike_bench_rig::netns::{Host, Hosts, Process, RELAY_V4};
 
 use super::certificates::{Authority, RELAY_NAME};
+use super::lane::{Ground, Lane, in_each_lane};
 use super::metrics::{self, Metrics};
-use super::relay::{PASSWORD, PORT, Program, Relay, Setup, TLS_PORT, USER};
+use super::relay::{PASSWORD, PORT, Program, Setup, TLS_PORT, USER};
 use super::{defaults, hosts, python, script};
 
 #[test]
@@ -31,19 +32,31 @@ fn browsers_given_the_printed_line_call_each_other() {
     }
 }
 
-#[test]
-fn browsers_call_each_other_over_udp() {
-    browsers_call_each_other(&format!("turn:{RELAY_V4}:{PORT}?transport=udp"), "udp");
+in_each_lane! {
+    browsers_call_each_other_over_udp,
+}
+
+fn browsers_call_each_other_over_udp(lane: Lane) {
+    browsers_call_each_other(
+        lane,
+        &format!("turn:{RELAY_V4}:{PORT}?transport=udp"),
+        "udp",
+    );
 }
 
 #[test]
 fn browsers_call_each_other_over_tcp() {
-    browsers_call_each_other(&format!("turn:{RELAY_V4}:{PORT}?transport=tcp"), "tcp");
+    browsers_call_each_other(
+        Lane::Sockets,
+        &format!("turn:{RELAY_V4}:{PORT}?transport=tcp"),
+        "tcp",
+    );
 }
 
 #[test]
 fn browsers_call_each_other_over_tls() {
     browsers_call_each_other(
+        Lane::Sockets,
         &format!("turns:{RELAY_NAME}:{TLS_PORT}?transport=tcp"),
         "tls",
     );
@@ -52,34 +65,33 @@ fn browsers_call_each_other_over_tls() {
 /// The relay's certificate is for its addresses too.
 #[test]
 fn a_browser_trusts_the_address_in_the_certificate() {
-    let hosts = hosts();
     let authority = Authority::new();
-    let relay = start(&hosts, &authority);
+    let ground = start(Lane::Sockets, &authority);
     let url = format!("turns:{RELAY_V4}:{TLS_PORT}?transport=tcp");
     let short = Amount {
         bytes: 1_000,
         frames: 10,
     };
-    let ends = configured_call(&hosts, &relay, &authority, &url, short);
+    let ends = configured_call(&ground, &authority, &url, short);
     for end in ends {
         assert_eq!(text(&end, "/local/relayProtocol"), "tls", "{end}");
     }
 }
 
 #[track_caller]
-fn browsers_call_each_other(url: &str, protocol: &str) {
-    let hosts = hosts();
+fn browsers_call_each_other(lane: Lane, url: &str, protocol: &str) {
     let authority = Authority::new();
-    let relay = start(&hosts, &authority);
-    let ends = configured_call(&hosts, &relay, &authority, url, AMOUNT);
+    let ground = start(lane, &authority);
+    let ends = configured_call(&ground, &authority, url, AMOUNT);
     for end in &ends {
         everything_came(end);
         assert_eq!(text(end, "/local/relayProtocol"), protocol, "{end}");
         assert_eq!(text(end, "/local/url"), url, "{end}");
     }
     if Program::chosen() == Program::Turnpike {
-        counters_agree(&hosts, &ends);
+        counters_agree(&ground.hosts, &ends);
     }
+    ground.took_its_lane();
 }
 
 /// Through relayed addresses on both sides.
@@ -126,20 +138,18 @@ fn counters_agree(hosts: &Hosts, ends: &[Value]) {
     }
 }
 
-fn start(hosts: &Hosts, authority: &Authority) -> Relay {
-    let setup = Setup {
+fn start(lane: Lane, authority: &Authority) -> Ground {
+    lane.start(Setup {
         tls: Some(authority.files()),
         sections: metrics::SECTION.to_owned(),
         ..Setup::default()
-    };
-    Relay::start_with(hosts, &setup)
+    })
 }
 
 /// A call of the configured user through one URI, by browsers that trust the authority.
 #[track_caller]
 fn configured_call(
-    hosts: &Hosts,
-    relay: &Relay,
+    ground: &Ground,
     authority: &Authority,
     url: &str,
     amount: Amount,
@@ -148,7 +158,13 @@ fn configured_call(
     let configuration = json!({ "iceServers": [server] }).to_string();
     let [ca, address] = [authority.ca().display().to_string(), RELAY_V4.to_string()];
     let options = ["--ca", &ca, "--name", RELAY_NAME, "--address", &address];
-    call(hosts, &relay.process, &configuration, &options, amount)
+    call(
+        &ground.hosts,
+        &ground.relay.process,
+        &configuration,
+        &options,
+        amount,
+    )
 }
 
 /// Runs the two browsers, given this configuration, to the end of their call and returns what each

@@ -17,11 +17,13 @@
 
 mod abuse;
 mod browser;
+mod call;
 mod certificates;
 mod defaults;
 mod degrade;
 mod fast_path;
 mod ice;
+mod lane;
 mod life_cycle;
 mod live;
 mod load;

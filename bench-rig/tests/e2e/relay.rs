@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,18 +76,23 @@ impl Relay {
         Self::run(hosts, Program::chosen(), setup)
     }
 
+    /// Starts Turnpike, which does not run but ends; returns how, and what it printed.
+    pub(super) fn refuses(hosts: &Hosts, setup: &Setup) -> (ExitStatus, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = started(hosts, setup, turnpike_command(folder.path(), setup));
+        let status = process
+            .wait(READY_WITHIN)
+            .unwrap_or_else(|error| panic!("{error}"));
+        (status, process.output())
+    }
+
     pub(super) fn run(hosts: &Hosts, program: Program, setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let command = match program {
             Program::Turnpike => turnpike_command(folder.path(), setup),
             Program::Coturn => coturn_command(folder.path(), setup),
         };
-        let shell = setup.shell.as_deref().unwrap_or(r#"exec "$@""#);
-        let args = ["-euc", shell, "sh"].map(str::to_owned);
-        let process = hosts
-            .relay
-            .spawn("sh", args.into_iter().chain(command))
-            .unwrap();
+        let process = started(hosts, setup, command);
         Self::answering(hosts, process, folder)
     }
 
@@ -105,6 +110,13 @@ impl Relay {
             _folder: folder,
         }
     }
+}
+
+fn started(hosts: &Hosts, setup: &Setup, command: Vec<String>) -> Process {
+    let shell = setup.shell.as_deref().unwrap_or(r#"exec "$@""#);
+    let args = ["-euc", shell, "sh"].map(str::to_owned);
+    let all = args.into_iter().chain(command);
+    hosts.relay.spawn("sh", all).unwrap()
 }
 
 fn turnpike_command(folder: &Path, setup: &Setup) -> Vec<String> {

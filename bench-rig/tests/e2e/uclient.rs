@@ -1,77 +1,97 @@
-//! coturn's load client through the relay to coturn's echoing peer: not one message may be lost.
+//! coturn's load client through the relay to coturn's echoing peer, in each lane: not one message may be
+//! lost.
 
 use turnpike_bench_rig::netns::{Hosts, PEER_V4, PEER_V6, Process};
 
 use super::hosts;
+use super::lane::{Lane, in_each_lane};
 use super::load::{
     CHANNELS, CHANNELS_V6, INDICATIONS, INDICATIONS_V6, Load, MESSAGES, Report, SHORTEST, run_all,
 };
-use super::relay::Relay;
+use super::relay::{Relay, Setup};
 
-#[test]
-fn channels_lose_nothing_over_ipv4() {
-    lose_nothing(&[CHANNELS]);
+in_each_lane! {
+    channels_lose_nothing_over_ipv4,
+    channels_lose_nothing_over_ipv6,
+    indications_lose_nothing_over_ipv4,
+    indications_lose_nothing_over_ipv6,
+    an_ipv4_client_reaches_an_ipv6_peer,
+    an_ipv6_client_reaches_an_ipv4_peer,
+    pairs_of_allocations_lose_nothing,
+    many_clients_at_once_lose_nothing,
+    short_and_long_messages_lose_nothing,
+    clients_reach_each_other_through_their_relayed_addresses,
 }
 
-#[test]
-fn channels_lose_nothing_over_ipv6() {
-    lose_nothing(&[CHANNELS_V6]);
+fn channels_lose_nothing_over_ipv4(lane: Lane) {
+    lose_nothing(lane, &[CHANNELS]);
 }
 
-#[test]
-fn indications_lose_nothing_over_ipv4() {
-    lose_nothing(&[INDICATIONS]);
+fn channels_lose_nothing_over_ipv6(lane: Lane) {
+    lose_nothing(lane, &[CHANNELS_V6]);
 }
 
-#[test]
-fn indications_lose_nothing_over_ipv6() {
-    lose_nothing(&[INDICATIONS_V6]);
+fn indications_lose_nothing_over_ipv4(lane: Lane) {
+    lose_nothing(lane, &[INDICATIONS]);
 }
 
-#[test]
-fn an_ipv4_client_reaches_an_ipv6_peer() {
+fn indications_lose_nothing_over_ipv6(lane: Lane) {
+    lose_nothing(lane, &[INDICATIONS_V6]);
+}
+
+fn an_ipv4_client_reaches_an_ipv6_peer(lane: Lane) {
     let peer = PEER_V6;
-    lose_nothing(&[CHANNELS, INDICATIONS].map(|load| Load { peer, ..load }));
+    lose_nothing(
+        lane,
+        &[CHANNELS, INDICATIONS].map(|load| Load { peer, ..load }),
+    );
 }
 
-#[test]
-fn an_ipv6_client_reaches_an_ipv4_peer() {
+fn an_ipv6_client_reaches_an_ipv4_peer(lane: Lane) {
     let peer = PEER_V4;
-    lose_nothing(&[CHANNELS_V6, INDICATIONS_V6].map(|load| Load { peer, ..load }));
+    lose_nothing(
+        lane,
+        &[CHANNELS_V6, INDICATIONS_V6].map(|load| Load { peer, ..load }),
+    );
 }
 
-#[test]
-fn pairs_of_allocations_lose_nothing() {
+fn pairs_of_allocations_lose_nothing(lane: Lane) {
     let pairs = true;
-    lose_nothing(&[CHANNELS, INDICATIONS_V6].map(|load| Load { pairs, ..load }));
+    lose_nothing(
+        lane,
+        &[CHANNELS, INDICATIONS_V6].map(|load| Load { pairs, ..load }),
+    );
 }
 
-#[test]
-fn many_clients_at_once_lose_nothing() {
+fn many_clients_at_once_lose_nothing(lane: Lane) {
     let indications = [INDICATIONS, INDICATIONS_V6].map(|load| Load {
         clients: 20,
         ..load
     });
-    lose_nothing(&[[CHANNELS; 8].as_slice(), &[CHANNELS_V6; 8], &indications].concat());
+    lose_nothing(
+        lane,
+        &[[CHANNELS; 8].as_slice(), &[CHANNELS_V6; 8], &indications].concat(),
+    );
 }
 
-#[test]
-fn short_and_long_messages_lose_nothing() {
+fn short_and_long_messages_lose_nothing(lane: Lane) {
     let channels = [SHORTEST, 101, 102, 103, 1200].map(|length| Load { length, ..CHANNELS });
     let indications = [SHORTEST, 103, 1200].map(|length| Load {
         length,
         ..INDICATIONS
     });
-    lose_nothing(&[channels.as_slice(), &indications].concat());
+    lose_nothing(lane, &[channels.as_slice(), &indications].concat());
 }
 
-#[test]
-fn clients_reach_each_other_through_their_relayed_addresses() {
-    lose_nothing(&[CHANNELS, CHANNELS_V6, INDICATIONS].map(|load| Load {
-        between_clients: true,
-        clients: 2,
-        ..load
-    }));
+fn clients_reach_each_other_through_their_relayed_addresses(lane: Lane) {
+    lose_nothing(
+        lane,
+        &[CHANNELS, CHANNELS_V6, INDICATIONS].map(|load| Load {
+            between_clients: true,
+            clients: 2,
+            ..load
+        }),
+    );
 }
 
 /// The measure of the rig: coturn's own server in the relay's place.
@@ -92,10 +112,10 @@ fn a_peer_that_does_not_answer_is_seen_as_loss() {
 }
 
 #[track_caller]
-fn lose_nothing(loads: &[Load]) {
-    let hosts = hosts();
-    let relay = Relay::start(&hosts);
-    all_arrive(&hosts, &relay, loads);
+fn lose_nothing(lane: Lane, loads: &[Load]) {
+    let ground = lane.start(Setup::default());
+    all_arrive(&ground.hosts, &ground.relay, loads);
+    ground.took_its_lane();
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use turnpike_bench_rig::load::clients::churn::churn;
 use turnpike_bench_rig::load::clients::{Established, establish};
 use turnpike_bench_rig::load::packet::{PacketLoad, Wire};
 use turnpike_bench_rig::load::profile::{self, Profile};
-use turnpike_bench_rig::load::{Direction, Load, Shape, Tally};
+use turnpike_bench_rig::load::{Direction, Flow, Load, Shape, Tally};
 use turnpike_bench_rig::netns::bench::{BenchHosts, Wires};
 use turnpike_bench_rig::subject::{Running, Settings, Subject, Turnpike};
 
@@ -141,9 +141,13 @@ pub(super) fn call(
     establish(&Wire::of_clients(hosts), &crowd).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(super) fn load(hosts: &BenchHosts, established: &Established) -> PacketLoad {
+fn load(hosts: &BenchHosts, established: &Established) -> PacketLoad {
+    packets(hosts, established.flows.clone())
+}
+
+pub(super) fn packets(hosts: &BenchHosts, flows: Vec<Flow>) -> PacketLoad {
     let (clients, peers) = (Wire::of_clients(hosts), Wire::of_peers(hosts));
-    PacketLoad::new(&clients, &peers, established.flows.clone()).unwrap()
+    PacketLoad::new(&clients, &peers, flows).unwrap()
 }
 
 /// The first run of which nothing was lost or late, or else the last: a busy machine may cost a run

@@ -65,12 +65,21 @@ pub(super) fn find(netlink: &mut Netlink, name: &str) -> Result<(u32, LinkMessag
 }
 
 /// One end of a virtual cable: what it is sent is lost unless the other end has a program too.
-fn is_veth(link: &LinkMessage) -> bool {
+pub(super) fn is_veth(link: &LinkMessage) -> bool {
     link.attributes.iter().any(|attribute| match attribute {
         LinkAttribute::LinkInfo(infos) => infos
             .iter()
             .any(|info| matches!(info, LinkInfo::Kind(InfoKind::Veth))),
         _ => false,
+    })
+}
+
+/// The longest packet, in bytes.
+pub(super) fn mtu(link: &LinkMessage) -> Option<u32> {
+    let mut attributes = link.attributes.iter();
+    attributes.find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(bytes) => Some(*bytes),
+        _ => None,
     })
 }
 

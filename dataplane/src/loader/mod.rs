@@ -2,7 +2,7 @@
 //!
 //! In the driver first; by the kernel in the driver's place only where that is allowed. A device that
 //! has another program is left alone. What was attached ends with this process or with the value that
-//! [`load`] returns, whichever comes first: nothing is left behind in the kernel.
+//! `load` returns, whichever comes first: nothing is left behind in the kernel.
 //!
 //! Not here: what is in the tables.
 
@@ -13,7 +13,7 @@ mod steer;
 use std::os::fd::AsFd;
 
 use aya::maps::{DevMapHash, Map, MapData, ProgramArray};
-use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use turnpike_abi::{Config, maps};
@@ -43,6 +43,13 @@ pub fn look_at(device: &str, is_named: bool) -> Result<(), LoadError> {
     let mut netlink =
         netlink.map_err(|error| LoadError::refused("look at network devices", &error))?;
     device::free(&mut netlink, device, is_named).map(|_| ())
+}
+
+/// A device's longest packet in bytes, and whether it is a veth; `None` when it is not there.
+#[must_use]
+pub fn shape(device: &str) -> Option<(u32, bool)> {
+    let (_, link) = device::find(&mut Netlink::new().ok()?, device).ok()?;
+    Some((device::mtu(&link)?, device::is_veth(&link)))
 }
 
 /// The ids of the programs that are on these devices.
@@ -189,6 +196,18 @@ impl Loaded {
             .map_err(|error| LoadError::refused(what, &error))
     }
 
+    /// Runs the program on a frame that came by no device: what becomes of it, and how long it is then.
+    pub(crate) fn run_on(&mut self, frame: &[u8]) -> Result<(u32, usize), LoadError> {
+        let mut out = vec![0; FRAME_MAX];
+        let run = self.program(maps::RELAY)?.test_run(TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::new()
+        });
+        let run = run.map_err(|error| LoadError::refused("run the XDP program", &error))?;
+        Ok((run.return_value, run.data_size_out as usize))
+    }
+
     /// The devices that the program is on.
     pub(crate) fn devices(&self) -> &[Device] {
         &self.devices
@@ -231,6 +250,9 @@ impl Loaded {
             .map_err(|error: ProgramError| LoadError::refused("find the XDP program", &error))
     }
 }
+
+/// Longer than a frame that is tried out becomes.
+const FRAME_MAX: usize = 2_048;
 
 /// Whether a device's driver, not the kernel, refused: some say that they lack memory when they lack
 /// queues.

@@ -115,6 +115,7 @@ impl Inner {
             peer,
             expires_at: entry.expires_at,
             to_peer: shared.hop_to_peer(entry.relayed.ip(), peer.ip(), Some(peer.port())),
+            is_left_out: false,
         };
         // One that stays as it is is replaced in the maps, and never absent.
         let mut gone = Vec::new();
@@ -277,7 +278,27 @@ impl Inner {
             .ok_or(CommandError::Absent)?;
         let result = put(&mut self.maps.flows, &from_peer)
             .and_then(|()| put(&mut self.maps.flows, &from_client));
+        self.note_left_out(id, channel, result == Err(CommandError::TableFull))?;
         self.or_split(id, result)
+    }
+
+    /// The permission of a channel's peer says whether the channel found room.
+    fn note_left_out(
+        &mut self,
+        id: AllocationId,
+        channel: &Channel,
+        is_left_out: bool,
+    ) -> Result<(), CommandError> {
+        let record = self.record(id)?;
+        let mut channels = record.channels.iter_mut();
+        let held = channels.find(|it| it.number == channel.number);
+        let was = held.map(|it| std::mem::replace(&mut it.is_left_out, is_left_out));
+        let mut permissions = record.permissions.iter();
+        let permitted = permissions.find(|it| it.wire_ip == channel.peer.ip());
+        match permitted.copied() {
+            Some(permitted) if was != Some(is_left_out) => self.write_permission(id, &permitted),
+            _ => Ok(()),
+        }
     }
 
     /// Where there is no room, the lane has the entry and the programs are told so.

@@ -54,6 +54,8 @@ pub(super) struct Channel {
     pub(super) peer: SocketAddr,
     pub(super) expires_at: Timestamp,
     pub(super) to_peer: HopId,
+    /// It found no room.
+    pub(super) is_left_out: bool,
 }
 
 pub(super) type FlowEntry = ([u64; 5], [u64; 8]);
@@ -138,7 +140,8 @@ impl Record {
         let relayed = Endpoint::new(self.relayed_for(permitted.wire_ip)?);
         let key = FlowKey::permission(Address::new(permitted.wire_ip), relayed);
         let mut flags = 0;
-        if permitted.is_mapped {
+        // A peer's datagram is an indication only where its channel would have been found.
+        if permitted.is_mapped || self.leaves_out_channel_to(permitted.wire_ip) {
             flags |= Permission::LANE;
         }
         if permitted.ports.guarded {
@@ -157,6 +160,12 @@ impl Record {
             expires_at: permitted.expires_at.as_nanos(),
         };
         Some((key.words(), value.sealed(&key)))
+    }
+
+    /// Whether a channel to a peer at this address found no room.
+    fn leaves_out_channel_to(&self, ip: IpAddr) -> bool {
+        let mut channels = self.channels.iter();
+        channels.any(|channel| channel.is_left_out && channel.peer.ip() == ip)
     }
 
     pub(super) const fn client_key(&self) -> FlowKey {

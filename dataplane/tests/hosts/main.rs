@@ -8,6 +8,10 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod ground;
+mod lives;
 mod next_hop;
 mod steer;
+mod torn;
+mod ways;
 mod world;

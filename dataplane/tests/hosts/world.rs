@@ -1,8 +1,14 @@
 //! A host for the calling thread, and neighbours of it. They end with the test.
 
+use std::fs::File;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
-use nix::sched::{CloneFlags, unshare};
+use aya::programs::{Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+use nix::sched::{CloneFlags, setns, unshare};
+
+include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 
 /// Moves the calling thread to a host of its own, with nothing on it but the loopback. Threads and
 /// programs that it starts from then on are there too.
@@ -27,19 +33,51 @@ impl Neighbour {
             .expect("util-linux's unshare");
         await_echo(&mut holder);
         let neighbour = Self { holder };
-        let id = neighbour.holder.id();
+        neighbour.wire(device, "eth0");
+        neighbour
+    }
+
+    /// Lays one more wire, to `far` there.
+    pub(crate) fn wire(&self, device: &str, far: &str) {
+        let id = self.holder.id();
         ip(&format!(
-            "link add {device} type veth peer name eth0 netns {id}"
+            "link add {device} type veth peer name {far} netns {id}"
         ));
         ip(&format!("link set {device} up"));
-        neighbour.ip("link set eth0 up");
-        neighbour
+        self.ip(&format!("link set {far} up"));
+    }
+
+    /// Makes an end a machine's until the returned value is dropped: it sends whole checksums, and takes
+    /// what programs send to it, for which a veth needs a program.
+    pub(crate) fn is_a_machine(&self, far: &str) -> Ebpf {
+        self.run("ethtool", &format!("-K {far} tx off"));
+        let object = PROGRAMS.unwrap_or_else(|missing| panic!("{missing}"));
+        let mut programs = EbpfLoader::new().load(object).unwrap();
+        let pass: &mut Xdp = programs.program_mut("pass").unwrap().try_into().unwrap();
+        pass.load().unwrap();
+        self.enter(|| pass.attach(far, XdpMode::Driver).unwrap());
+        programs
     }
 
     /// Runs `ip` there.
     pub(crate) fn ip(&self, arguments: &str) {
+        self.run("ip", arguments);
+    }
+
+    /// Runs a program there.
+    pub(crate) fn run(&self, program: &str, arguments: &str) {
         let target = format!("--target={}", self.holder.id());
-        run("nsenter", &[&target, "--net", "ip"], arguments);
+        run("nsenter", &[&target, "--net", program], arguments);
+    }
+
+    /// Does something there, on a thread of its own. Sockets that it makes stay there.
+    pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let host = File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let there = move || {
+            setns(host, CloneFlags::CLONE_NEWNET).expect("tests of the data plane need root");
+            work()
+        };
+        thread::scope(|scope| scope.spawn(there).join().unwrap())
     }
 
     /// The Ethernet address of its end.

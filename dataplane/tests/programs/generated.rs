@@ -64,6 +64,10 @@ fn corpus(world: &World) -> Vec<Frame> {
                 send_indication(addr(peer), &payload(5)),
             ));
         }
+        let peer = addr("203.0.113.9:7");
+        let sealed = with_fingerprint(send_indication(peer, &payload(6)));
+        frames.push(from_client(client, sealed));
+        frames.push(from_client(client, with_fingerprint(stun(0x0001, ID, &[]))));
         frames.push(from_client(client, unordered_send_indication()));
         frames.push(from_client(client, stun(0x0001, ID, &[])));
         frames.push(from_client(

@@ -55,7 +55,11 @@ impl Kernel {
             stranger_full: full,
             relay_port_min: *RELAY_PORTS.start(),
             relay_port_max: *RELAY_PORTS.end(),
-            flags: 0,
+            flags: if world.answers_binding {
+                Config::ANSWER_BINDING
+            } else {
+                0
+            },
             cpus: aya::util::nr_cpus().unwrap() as u32,
             shards: 2,
             allocations: SLOTS,

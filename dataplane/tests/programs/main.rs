@@ -11,6 +11,7 @@
     reason = "test helpers: a panic is the failure report"
 )]
 
+mod binding;
 mod document;
 mod frame;
 mod generated;

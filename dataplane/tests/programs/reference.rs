@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use turnpike_abi::Reason;
 
 use crate::frame::{self, Checksum, Frame, total, total_with_pseudo_header, udp_checksum};
-use crate::world::{Allocation, FORBIDDEN, RELAY_PORTS, World, addr};
+use crate::world::{Allocation, FORBIDDEN, INGRESS, RELAY_PORTS, World, addr};
 
 /// What should become of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +80,9 @@ pub(crate) fn judge(world: &World, bytes: &[u8], chosen: Chosen) -> Outcome {
         Ok(datagram) => datagram,
         Err(reason) => return Outcome::Passed(reason),
     };
+    if let Some(answer) = answer_binding(world, &datagram, bytes) {
+        return answer;
+    }
     let decided = if RELAY_PORTS.contains(&datagram.destination.port()) {
         let (peer, relayed) = (datagram.source, datagram.destination);
         from_peer(world, peer, relayed, &datagram.payload, chosen)
@@ -222,6 +225,75 @@ fn from_client<'a>(
     })
 }
 
+/// The answer to a Binding request that the kernel may give (RFC 8489 sections 6.3.1 and 7.3).
+fn answer_binding(world: &World, datagram: &Datagram, bytes: &[u8]) -> Option<Outcome> {
+    let (client, server) = (datagram.source, datagram.destination);
+    let is_right =
+        datagram.error == 0 && datagram.checksum != 0 || datagram.checksum == 0 && client.is_ipv4();
+    let is_asked = world.answers_binding && world.listeners.contains(&server) && is_right;
+    let macs = bytes.split_at_checked(6)?;
+    let (to, from) = (macs.0, macs.1.get(..6)?);
+    let is_plain = (to[0] | from[0]) & 1 == 0 && is_one_host(client.ip());
+    if !is_asked || !is_plain || client.port() == 0 || client.ip() == server.ip() {
+        return None;
+    }
+    let (id, has_fingerprint) = plain_binding_request(&datagram.payload)?;
+    let mut message = frame::stun(0x0101, id, &[(0x0020, frame::xor_address(client, id))]);
+    if has_fingerprint {
+        message = frame::with_fingerprint(message);
+    }
+    let mut answer = Frame::new(server, client, message);
+    answer.to.copy_from_slice(from);
+    answer.from.copy_from_slice(to);
+    answer.tag = datagram.tag;
+    answer.dont_fragment = true;
+    answer.identification = 0;
+    Some(Outcome::Left(
+        Reason::BindingAnswered,
+        INGRESS,
+        answer.bytes(),
+    ))
+}
+
+/// Whether an address is one host's, and not the receiver's own by its form.
+fn is_one_host(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let first = ip.octets()[0];
+            !ip.is_loopback() && first != 0 && first < 224
+        }
+        IpAddr::V6(ip) => !ip.is_multicast() && ip.segments()[..4] != [0; 4],
+    }
+}
+
+/// The transaction ID of a request with nothing that has to be understood, and whether a FINGERPRINT
+/// ends it.
+fn plain_binding_request(message: &[u8]) -> Option<([u8; 12], bool)> {
+    let head = message.get(..20)?;
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let is_one = head[..2] == [0, 1] && head[4..8] == [0x21, 0x12, 0xa4, 0x42];
+    // Longer ones are the server's.
+    if !is_one || length % 4 != 0 || length + 20 != message.len() || message.len() > 128 {
+        return None;
+    }
+    let id = head[8..20].try_into().unwrap();
+    let mut at = 20;
+    while at < message.len() {
+        let kind = u16::from_be_bytes([message[at], message[at + 1]]);
+        let length = usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
+        if kind == 0x8028 {
+            let expected = frame::fingerprint(&message[..at]).to_be_bytes();
+            let is_right = length == 4 && message[at + 4..] == expected;
+            return is_right.then_some((id, true));
+        }
+        if kind < 0x8000 {
+            return None;
+        }
+        at += 4 + length.next_multiple_of(4);
+    }
+    (at == message.len()).then_some((id, false))
+}
+
 fn channel_data<'a>(
     world: &'a World,
     live: Option<&'a Allocation>,
@@ -277,6 +349,12 @@ fn send_indication<'a>(
         let length = usize::from(u16::from_be_bytes([message[at + 2], message[at + 3]]));
         attributes.push((kind, at + 4..at + 4 + length));
         at += 4 + length.next_multiple_of(4);
+    }
+    // Behind the two there may be a FINGERPRINT, whatever it says.
+    if let [_, _, (0x8028, value)] = &attributes[..]
+        && value.len() == 4
+    {
+        attributes.pop();
     }
     // All else is the server's to read.
     let (peer, data) = match &attributes[..] {
@@ -449,11 +527,7 @@ fn send(
     let header = if onward.to.is_ipv4() { 20 } else { 40 };
     let length = header + 8 + onward.message.len();
     if length > usize::from(hop.mtu) {
-        return Err(if datagram.dont_fragment {
-            Reason::Oversize
-        } else {
-            Reason::TooBig
-        });
+        return Err(Reason::TooBig);
     }
     if hop.device == FORBIDDEN {
         return Err(Reason::NoDevice);

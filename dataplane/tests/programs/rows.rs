@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use turnpike_abi::Reason;
 
-use crate::frame::{Checksum, Frame, channel_data, stun, xor_address};
+use crate::frame::{Checksum, Frame, channel_data, stun, with_fingerprint, xor_address};
 use crate::kernel::Kernel;
 use crate::trial::{agree, expect};
 use crate::world::{
@@ -153,9 +153,14 @@ fn data_of_send_indications_reaches_permitted_peers() {
     let world = world();
     for client in [CLIENT_4, CLIENT_6] {
         for peer in ["203.0.113.9:7", "[2001:db8:9::9]:65535"].map(addr) {
-            let frames = in_all_forms(|data| from_client(client, send_indication(peer, &data)));
-            let forwarded = run(&world, &frames, Reason::SendToPeer);
-            assert!(forwarded * 3 > frames.len(), "{client} {peer}: {forwarded}");
+            let plain = in_all_forms(|data| from_client(client, send_indication(peer, &data)));
+            let sealed = in_all_forms(|data| {
+                from_client(client, with_fingerprint(send_indication(peer, &data)))
+            });
+            for frames in [plain, sealed] {
+                let forwarded = run(&world, &frames, Reason::SendToPeer);
+                assert!(forwarded * 3 > frames.len(), "{client} {peer}: {forwarded}");
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) struct World {
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) relay_ips: Vec<IpAddr>,
     pub(crate) services: Vec<SocketAddr>,
+    /// Whether Binding requests are answered in the kernel.
+    pub(crate) answers_binding: bool,
     /// Ways out by where a packet goes; the first that begins with the address counts.
     pub(crate) hops: Vec<Hop>,
 }
@@ -184,6 +186,7 @@ pub(crate) fn world() -> World {
         listeners: vec![addr(SERVER_4), addr(SERVER_6)],
         relay_ips: vec![ip("192.0.2.2"), ip("2001:db8:2::2")],
         services: vec![addr("203.0.113.10:5432")],
+        answers_binding: true,
         hops: vec![
             hop(1, 1, vec![ip("198.51.100.1"), ip("198.51.100.2")]),
             to_peer_4,

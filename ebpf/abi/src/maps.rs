@@ -46,9 +46,11 @@ pub const ALL: [&str; 12] = [
 pub const RELAY: &str = "relay";
 /// The XDP programs that [`RELAY`] leaves messages to, with their places in [`PROGRAMS`]. Where one is not
 /// there, its messages go to the server.
-pub const PARTS: [(&str, u32); 1] = [("send", SEND)];
+pub const PARTS: [(&str, u32); 2] = [("send", SEND), ("bind", BIND)];
 /// The place of the program that reads Send indications.
 pub const SEND: u32 = 0;
+/// The place of the program that answers Binding requests.
+pub const BIND: u32 = 1;
 /// The program that steers relayed ports to sockets.
 pub const STEER: &str = "steer";
 /// The program that lets everything through: a device that packets are redirected to needs one.
@@ -61,6 +63,6 @@ pub const NEXT_HOPS_MAX: u32 = 4_096;
 /// Entries of `DEVICES`.
 pub const DEVICES_MAX: u32 = 64;
 /// Entries of `PROGRAMS`.
-pub const PROGRAMS_MAX: u32 = 1;
+pub const PROGRAMS_MAX: u32 = 2;
 /// Entries of `SOCKETS`: two families a shard.
 pub const SOCKETS_MAX: u32 = 512;

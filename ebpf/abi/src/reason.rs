@@ -56,57 +56,57 @@ reasons! {
     PeerToData = 3, "peer_to_data", Forwarded;
     /// From one allocation to another of this relay, gone to its client.
     AllocationToAllocation = 4, "allocation_to_allocation", Forwarded;
+    /// A Binding request, answered to where it came from.
+    BindingAnswered = 5, "binding_answered", Forwarded;
     /// Neither IPv4 nor IPv6, or more than one VLAN tag.
-    NotIp = 5, "not_ip", Passed;
+    NotIp = 6, "not_ip", Passed;
     /// Not UDP.
-    NotUdp = 6, "not_udp", Passed;
+    NotUdp = 7, "not_udp", Passed;
     /// ICMP or ICMPv6: errors for relayed packets are among them.
-    Icmp = 7, "icmp", Passed;
+    Icmp = 8, "icmp", Passed;
     /// A fragment; the kernel puts them together.
-    Fragment = 8, "fragment", Passed;
+    Fragment = 9, "fragment", Passed;
     /// IPv4 options or IPv6 extension headers.
-    Options = 9, "options", Passed;
+    Options = 10, "options", Passed;
     /// Lengths that contradict each other, or addresses that no packet may have.
-    BadHeader = 10, "bad_header", Passed;
+    BadHeader = 11, "bad_header", Passed;
     /// UDP to somebody else.
-    NotOurs = 11, "not_ours", Passed;
+    NotOurs = 12, "not_ours", Passed;
     /// STUN for the server.
-    Control = 12, "control", Passed;
+    Control = 13, "control", Passed;
     /// To an entry that a lane serves.
-    Lane = 13, "lane", Passed;
+    Lane = 14, "lane", Passed;
     /// The way to the next hop is not known at the moment.
-    NoNextHop = 14, "no_next_hop", Passed;
-    /// Longer than the next hop's MTU, and may be fragmented.
-    TooBig = 15, "too_big", Passed;
+    NoNextHop = 15, "no_next_hop", Passed;
+    /// Longer than the next hop's MTU: a lane sends it in fragments.
+    TooBig = 16, "too_big", Passed;
     /// An indication with attributes, or ChannelData with bytes behind it, that the program does not
     /// read.
-    Unusual = 16, "unusual", Passed;
+    Unusual = 17, "unusual", Passed;
     /// No UDP checksum, where the packet needs one to go on.
-    NoChecksum = 17, "no_checksum", Passed;
+    NoChecksum = 18, "no_checksum", Passed;
     /// The driver leaves no room before the packet.
-    NoHeadroom = 18, "no_headroom", Passed;
+    NoHeadroom = 19, "no_headroom", Passed;
     /// The device that the packet should leave by is not among those it may leave by.
-    NoDevice = 19, "no_device", Passed;
+    NoDevice = 20, "no_device", Passed;
     /// An entry that was being changed, twice.
-    Torn = 20, "torn", Passed;
+    Torn = 21, "torn", Passed;
     /// Neither STUN nor ChannelData, or bytes that lie about their length.
-    Malformed = 21, "malformed", Dropped;
+    Malformed = 22, "malformed", Dropped;
     /// ChannelData or an indication without a live allocation, or to a relayed port that nobody owns.
-    NoAllocation = 22, "no_allocation", Dropped;
+    NoAllocation = 23, "no_allocation", Dropped;
     /// ChannelData on a number that is not bound, or whose binding has lapsed.
-    NoChannel = 23, "no_channel", Dropped;
+    NoChannel = 24, "no_channel", Dropped;
     /// No live permission for the peer's IP address.
-    NoPermission = 24, "no_permission", Dropped;
+    NoPermission = 25, "no_permission", Dropped;
     /// The peer's port is refused by the port rule or belongs to one of our own services.
-    ForbiddenPort = 25, "forbidden_port", Dropped;
+    ForbiddenPort = 26, "forbidden_port", Dropped;
     /// The allocation's packets or bytes a second are used up.
-    AllocationRate = 26, "allocation_rate", Dropped;
+    AllocationRate = 27, "allocation_rate", Dropped;
     /// The user's packets or bytes a second are used up.
-    UserRate = 27, "user_rate", Dropped;
+    UserRate = 28, "user_rate", Dropped;
     /// The source prefix of a stranger sent too much.
-    StrangerRate = 28, "stranger_rate", Dropped;
-    /// Longer than the next hop's MTU, and may not be fragmented.
-    Oversize = 29, "oversize", Dropped;
+    StrangerRate = 29, "stranger_rate", Dropped;
     /// The TTL or hop limit is used up.
     TimeToLive = 30, "time_to_live", Dropped;
     /// The driver leaves no room behind the packet.

@@ -24,6 +24,10 @@ pub const HEAD_MIN: usize = 42;
 /// Room for the rest of a payload: an Ethernet frame carries 1,500 bytes.
 pub const FILLER_MAX: usize = 1500;
 
+/// The first of the addresses that spoofed frames come from, and the bits that differ: 100.64.0.0/10,
+/// which is nobody's on any network (RFC 6598).
+pub const SPOOFED: ([u8; 4], u32) = ([100, 64, 0, 0], 0x003f_ffff);
+
 /// A flow at its sender: the beginning of its frames, made by the rig, finished for each packet by
 /// the program. One an entry of the map `OUTGOING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +44,22 @@ pub struct Outgoing {
     pub constant: u32,
     /// Sequence number of the next packet.
     pub next: u32,
+    /// Bytes of `FILLER` behind the stamp; at most [`FILLER_MAX`].
+    pub behind: u32,
+    /// The entry of `WAY_OUT` that its frames leave through.
+    pub way: u32,
+    /// Not zero: each frame, of IPv4, comes from another address of [`SPOOFED`]; the headers have 0.0.0.0
+    /// there and no identification.
+    pub spoofed: u32,
     /// Not used. The verifier does not see that headers which begin later are shorter, and wants
     /// room behind them.
-    pub slack: [u32; 15],
+    pub slack: [u32; 12],
 }
 
 /// What a sender does next; the map `COURSE` has one.
+///
+/// The schedule is one of trains: packets that are due at the same time. What is late is sent when
+/// the program gets to it, and keeps its stamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Course {
@@ -57,19 +71,22 @@ pub struct Course {
     pub flow: u32,
     /// Packets of this burst that are left.
     pub left: u32,
-    /// Packets of one train: all of them are due at the same time. Zero: there is no schedule, and
-    /// a packet is due when it is sent.
+    /// Packets of one train.
     pub train: u32,
     /// Packets of this train that are left.
     pub train_left: u32,
+    /// Trains that have not begun.
+    pub trains: u64,
     /// When this train is due, nanoseconds of the monotonic clock.
     pub due: u64,
     /// Nanoseconds from one train to the next.
     pub interval: u64,
-    /// Bytes of [`FILLER_MAX`] behind the stamp.
-    pub filler: u64,
-    /// Packets made since the program was loaded.
+    /// By how many nanoseconds a train may begin late and not be counted.
+    pub tolerance: u64,
+    /// Packets made.
     pub sent: u64,
+    /// Of these, packets of trains that began late.
+    pub late: u64,
 }
 
 /// One direction of a flow at its receiver. Those of flow `n` are the entries `2 * n` and `2 * n + 1`
@@ -121,6 +138,10 @@ pub struct Totals {
     pub stale: u64,
     /// Frames that were not stamped, left to the host.
     pub passed: u64,
+    /// Not zero: answers to Binding requests are counted, and not left to the host.
+    pub takes_answers: u64,
+    /// Answers to Binding requests.
+    pub answered: u64,
 }
 
 /// The Ethernet addresses that a bare redirect writes, destination first; the map `ADDRESSES`.
@@ -129,7 +150,7 @@ pub type Addresses = [u8; 12];
 const _: () = {
     assert!(size_of::<Outgoing>() == HEAD_MAX + stamp::LEN + 72);
     assert!(size_of::<Outgoing>() >= (HEAD_MAX - HEAD_MIN) + HEAD_MAX + stamp::LEN);
-    assert!(size_of::<Course>() == 24 + 32);
+    assert!(size_of::<Course>() == 24 + 48);
     assert!(size_of::<Arrivals>() == 56);
-    assert!(size_of::<Totals>() == 56);
+    assert!(size_of::<Totals>() == 72);
 };

@@ -37,14 +37,28 @@ pub fn receiver(ctx: XdpContext) -> u32 {
     // SAFETY: the kernel gives a pointer to a whole, aligned value; only this program, which never
     // runs twice at a time, writes it.
     let totals = unsafe { &mut *totals };
-    let stamped = Payload::find(&ctx)
-        .filter(|payload| read::<u32>(&ctx, payload.offset) == Some(stamp::MAGIC));
+    let payload = Payload::find(&ctx);
+    let first = payload
+        .as_ref()
+        .and_then(|payload| read::<u32>(&ctx, payload.offset));
+    if totals.takes_answers != 0 && first.is_some_and(is_answer) {
+        totals.answered += 1;
+        return XDP_DROP;
+    }
+    let stamped = payload.filter(|_| first == Some(stamp::MAGIC));
     let Some(payload) = stamped else {
         totals.passed += 1;
         return XDP_PASS;
     };
     count(&ctx, &payload, totals);
     XDP_DROP
+}
+
+/// Whether a message that begins so is the success response to a Binding request (RFC 8489 section
+/// 5).
+#[inline(always)]
+fn is_answer(first: u32) -> bool {
+    u32::from_be(first) >> 16 == 0x0101
 }
 
 #[inline(always)]

@@ -12,8 +12,9 @@ use crate::packet::{is_udp, pointer};
 #[map]
 static ADDRESSES: Array<Addresses> = Array::with_max_entries(1, 0);
 
+/// A redirect has one way; a sender has one for each host that it sends for.
 #[map]
-static WAY_OUT: DevMap = DevMap::with_max_entries(1, 0);
+static WAY_OUT: DevMap = DevMap::with_max_entries(2, 0);
 
 #[xdp]
 pub fn redirect(ctx: XdpContext) -> u32 {
@@ -25,11 +26,11 @@ pub fn redirect(ctx: XdpContext) -> u32 {
     };
     // SAFETY: `to` was held against the end of the frame, and has no alignment to keep.
     unsafe { *to = *addresses };
-    out()
+    out(0)
 }
 
-/// Sends a frame out of the device that the rig has chosen.
+/// Sends a frame out of a device that the rig has chosen.
 #[inline(always)]
-pub fn out() -> u32 {
-    WAY_OUT.redirect(0, 0).unwrap_or(XDP_ABORTED)
+pub fn out(way: u32) -> u32 {
+    WAY_OUT.redirect(way, 0).unwrap_or(XDP_ABORTED)
 }

@@ -2,13 +2,13 @@
 //! and what only the server can answer.
 
 use aya_ebpf::programs::XdpContext;
-use turnpike_abi::{Client, Flow, FlowKey, LocalKey, NextHop, Reason, Role};
+use turnpike_abi::{Client, Config, Flow, FlowKey, LocalKey, NextHop, Reason, Role};
 
 use crate::memory::read;
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
-use crate::tables::SEND;
-use crate::{entry, from_peer, indication, stranger};
+use crate::tables::{BIND, SEND, config};
+use crate::{binding, entry, from_peer, indication, stranger};
 
 /// What becomes of a datagram that came to none of the relayed ports (RFC 7983: the first two bits tell
 /// what it is). Messages that have a program of their own do not come here.
@@ -27,6 +27,7 @@ pub fn decide(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reaso
 pub fn program(ctx: &XdpContext, packet: &Packet) -> Option<u32> {
     match head(ctx, packet)? {
         [indication::SEND, _] if packet.length >= STUN => Some(SEND),
+        [binding::REQUEST, _] if config().flags & Config::ANSWER_BINDING != 0 => Some(BIND),
         _ => None,
     }
 }

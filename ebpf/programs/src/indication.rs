@@ -69,7 +69,7 @@ pub fn send(ctx: &XdpContext, packet: &Packet, now: u64) -> Result<Plan, Reason>
 }
 
 /// What a Send indication says. Clients send two attributes, the peer's address and the data, in either
-/// order; what has more is the server's to read.
+/// order, and some a FINGERPRINT behind them; what has more is the server's to read.
 struct Read {
     peer: Endpoint,
     payload: Payload,
@@ -102,11 +102,12 @@ impl Read {
         let before = packet.payload + data - ATTRIBUTE;
         let second = read::<u32>(ctx, before).ok_or(Reason::Unusual)?;
         let length = u16::from_be((second >> 16) as u16);
-        let end = data + ((usize::from(length) + 3) & !3);
-        if second as u16 != DATA.to_be() || end != packet.length {
+        if second as u16 != DATA.to_be() {
             return Err(Reason::Unusual);
         }
-        let known = words(head) + u64::from(first) + words(&value) + u64::from(second);
+        let end = data + ((usize::from(length) + 3) & !3);
+        let last = last(ctx, packet, end)?;
+        let known = words(head) + u64::from(first) + words(&value) + u64::from(second) + last;
         Ok(Self {
             peer: address(&value, head)?,
             payload: payload(ctx, packet, data, length, known),
@@ -145,9 +146,7 @@ impl Read {
         known: u64,
     ) -> Result<Self, Reason> {
         let at = behind + ATTRIBUTE;
-        if at + 4 * WORDS != packet.length {
-            return Err(Reason::Unusual);
-        }
+        let known = known + last(ctx, packet, at + 4 * WORDS)?;
         let value = read::<[u32; WORDS]>(ctx, packet.payload + at).ok_or(Reason::Unusual)?;
         Ok(Self {
             peer: address(&value, head)?,
@@ -176,6 +175,25 @@ impl Read {
                 removed: word(self.payload.removed),
             },
         }
+    }
+}
+
+/// The sum of what stands behind the two attributes, from `at` of the message: nothing or FINGERPRINT.
+///
+/// DEVIATION(rfc8489-7.3): its value is not checked here. It tells STUN from other protocols on a port,
+/// and these two bits, the cookie, the lengths and a live allocation's five-tuple have told that; the UDP
+/// checksum guards the bytes. The CRC of a whole payload would cost more than all else together.
+#[inline(always)]
+fn last(ctx: &XdpContext, packet: &Packet, at: usize) -> Result<u64, Reason> {
+    if at == packet.length {
+        return Ok(0);
+    }
+    if at + 8 != packet.length {
+        return Err(Reason::Unusual);
+    }
+    match read::<[u32; 2]>(ctx, packet.payload + at) {
+        Some([FINGERPRINT, value]) => Ok(u64::from(FINGERPRINT) + u64::from(value)),
+        _ => Err(Reason::Unusual),
     }
 }
 
@@ -320,6 +338,8 @@ const DATA: u16 = 0x0013;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
 /// The magic cookie as it lies in a packet.
 pub const COOKIE: u32 = 0x2112_a442_u32.to_be();
+/// FINGERPRINT with its length, as they lie in a packet.
+pub const FINGERPRINT: u32 = 0x8028_0004_u32.to_be();
 /// XOR-PEER-ADDRESS with the lengths that it has, as they lie in a packet.
 const PEER_V4: u32 = 0x0012_0008_u32.to_be();
 const PEER_V6: u32 = 0x0012_0014_u32.to_be();

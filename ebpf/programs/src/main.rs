@@ -3,7 +3,8 @@
 //! * [`relay`] sees every packet of a device: it forwards those of live channels and permissions,
 //!   drops what is proven to be nobody's, and lets everything else through
 //!   to the host, untouched.
-//! * [`send`] is a part of it that reads Send indications.
+//! * [`send`] and [`bind`] are parts of it: one reads Send indications, the other answers Binding
+//!   requests.
 //! * [`steer`] hands datagrams to relayed ports that were let through to the socket of the shard that
 //!   owns the port (`sk_lookup`), so that none of them needs a socket of its own.
 //! * [`pass`] does nothing: a veth delivers redirected frames only to an end that has a program.
@@ -20,6 +21,8 @@
 #![feature(asm_experimental_arch)]
 
 mod account;
+mod binding;
+mod crc;
 mod entry;
 mod from_client;
 mod from_peer;
@@ -49,6 +52,11 @@ pub fn relay(ctx: XdpContext) -> u32 {
 #[xdp]
 pub fn send(ctx: XdpContext) -> u32 {
     finish(forward_indication(&ctx))
+}
+
+#[xdp]
+pub fn bind(ctx: XdpContext) -> u32 {
+    finish(answer_binding(&ctx))
 }
 
 #[xdp]
@@ -93,6 +101,14 @@ fn forward_indication(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
     let packet = Packet::parse(ctx)?.forgotten(now);
     let plan = indication::send(ctx, &packet, now)?;
     rewrite::leave(ctx, &packet, &plan.forgotten(now), now)
+}
+
+/// The same for Binding requests.
+#[inline(always)]
+fn answer_binding(ctx: &XdpContext) -> Result<(Reason, u32), Reason> {
+    let now = now();
+    let packet = Packet::parse(ctx)?.forgotten(now);
+    binding::answer(ctx, &packet, now)
 }
 
 #[inline(always)]

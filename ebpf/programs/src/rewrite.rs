@@ -109,11 +109,7 @@ impl Sizes {
         let udp_length = UDP + prefix + usize::from(plan.payload.length) + padding;
         let mtu = (hop[1] >> 48) as usize;
         if header + udp_length > mtu {
-            return Err(if packet.dont_fragment {
-                Reason::Oversize
-            } else {
-                Reason::TooBig
-            });
+            return Err(Reason::TooBig);
         }
         Ok(Self {
             ip,

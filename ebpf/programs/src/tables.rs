@@ -6,7 +6,7 @@ use core::ptr::read_volatile;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, LruHashMap, ProgramArray, SockMap};
 use turnpike_abi::Config;
-pub use turnpike_abi::maps::SEND;
+pub use turnpike_abi::maps::{BIND, SEND};
 use turnpike_abi::maps::{DEVICES_MAX, NEXT_HOPS_MAX, PROGRAMS_MAX, SOCKETS_MAX};
 
 #[map]

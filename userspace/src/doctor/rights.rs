@@ -29,7 +29,8 @@ const RIGHTS: [Right; 4] = [
     Right {
         bit: 13,
         name: "CAP_NET_RAW",
-        without: "nothing can be sent from relayed ports without a socket for each",
+        without: "packets that go through sockets could not leave by the ports of allocations, and \
+                  clients do not hear of ICMP errors",
     },
 ];
 
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_missing_right_is_told() {
+    fn each_missing_right_fails() {
         let verdicts = |set| RIGHTS.map(|right| judge(&right, set).verdict);
         assert_eq!(verdicts(u64::MAX), [Verdict::Pass; 4]);
         assert_eq!(verdicts(0), [Verdict::Fail; 4]);

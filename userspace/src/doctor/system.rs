@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use turnpike_dataplane::loader;
+use turnpike_dataplane::inspect::Running;
+use turnpike_dataplane::loader::{self, LoadError};
 
 use super::{Finding, Verdict, read};
 
@@ -71,6 +72,34 @@ fn compiler(setting: Option<&str>) -> Finding {
     }
 }
 
+/// Whether this kernel runs the programs.
+pub(super) fn trial(proven: Result<(), LoadError>) -> Finding {
+    let subject = "self-test";
+    match proven {
+        Ok(()) => Finding::pass(subject, "the programs relay a packet, on no device"),
+        Err(error) => Finding::pass(subject, "not relayed").but(Verdict::Fail, error.to_string()),
+    }
+}
+
+/// Whether drivers leave room for headers: only packets that came can tell, of a relay that runs here.
+pub(super) fn room(running: Result<Option<Running>, LoadError>) -> Option<Finding> {
+    Some(headroom(running.ok()??.short_of_room()))
+}
+
+fn headroom(short: u64) -> Finding {
+    let found = format!("{short} packets of the running relay had too little");
+    let finding = Finding::pass("headroom", found);
+    if short == 0 {
+        return finding;
+    }
+    finding.but(
+        Verdict::Warn,
+        "a driver leaves no room before or behind packets, so that headers do not fit: they take the \
+         slow lane, or are dropped; turnpike_xdp_packets_total counts both as no_headroom and \
+         no_tailroom",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +120,14 @@ mod tests {
         let off = compiler(Some("0"));
         assert_eq!(off.verdict, Verdict::Warn);
         assert!(off.cure.unwrap().contains("bpf_jit_enable=1"));
+    }
+
+    #[test]
+    fn packets_without_room_are_told() {
+        assert_eq!(headroom(0).verdict, Verdict::Pass);
+        let short = headroom(7);
+        assert_eq!(short.verdict, Verdict::Warn);
+        assert!(short.found.starts_with("7 packets"));
     }
 
     #[test]

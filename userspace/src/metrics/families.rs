@@ -324,7 +324,12 @@ impl Scrape {
                 samples.add(&labels, reasons.of(*reason))?;
             }
             Ok(())
-        })
+        })?;
+        let family = Family::counter(
+            "turnpike_xdp_entries_left_out",
+            "Permissions and channels that found no room in the XDP programs' tables",
+        );
+        self.single(out, &family, |it| it.left_out_of_kernel)
     }
 }
 

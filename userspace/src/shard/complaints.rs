@@ -24,16 +24,19 @@ pub(super) enum Trouble {
     Accept,
     /// A change of users or secrets is not used.
     Credentials,
+    /// The tables of the XDP programs are full.
+    FastPathFull,
 }
 
 impl Trouble {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::BusyOwner,
         Self::NoSocket,
         Self::Command,
         Self::Receive,
         Self::Accept,
         Self::Credentials,
+        Self::FastPathFull,
     ];
 }
 

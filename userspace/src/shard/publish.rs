@@ -5,6 +5,7 @@
 use turnpike_turn::server::{Procedure, Refusal};
 use turnpike_types::{DropReason, Transport};
 
+use super::complaints::Trouble;
 use super::{Shard, Snapshot};
 use crate::clock;
 
@@ -15,6 +16,8 @@ pub(super) struct Noted {
     pub(super) turns: u64,
     /// Live allocations by how their clients reach us.
     pub(super) allocations: [u64; Transport::ALL.len()],
+    /// Entries that found no room in the kernel's tables.
+    pub(super) left_out: u64,
 }
 
 impl Noted {
@@ -36,6 +39,7 @@ impl Shard {
         self.published = self.now;
         self.unpublished = false;
         self.lane.count_lasting_drops();
+        self.note_left_out();
         let decided = self.lane.forwarder.counters();
         let judged = self.server.counters();
         let lane = &self.lane.counters;
@@ -59,6 +63,7 @@ impl Shard {
             to_peer_bytes: lane.to_peer_bytes,
             to_client_packets: lane.to_client_packets,
             to_client_bytes: lane.to_client_bytes,
+            left_out_of_kernel: self.noted.left_out,
             received: decided.received() + lane.refused,
             passed: taken,
             hopped: self.hop.hopped,
@@ -77,5 +82,18 @@ impl Shard {
             busy_nanos: clock::thread_nanos(),
             ..Snapshot::default()
         });
+    }
+
+    /// What the kernel's tables have no room for goes through sockets, which its operator must hear of.
+    fn note_left_out(&mut self) {
+        let left_out = self.lane.left_out();
+        if left_out > self.noted.left_out {
+            self.noted.left_out = left_out;
+            self.complain(
+                Trouble::FastPathFull,
+                "the tables of the fast path are full: permissions and channels beyond go through \
+                 sockets; raise fast_path.channels and fast_path.permissions",
+            );
+        }
     }
 }

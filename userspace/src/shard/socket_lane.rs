@@ -192,6 +192,11 @@ impl SocketLane {
         }
     }
 
+    /// Entries that are in this lane alone, because the kernel's tables have no room.
+    pub(super) fn left_out(&self) -> u64 {
+        self.kernel.as_ref().map_or(0, |tables| tables.left_out())
+    }
+
     /// What an allocation relayed so far, in this lane and in the kernel.
     pub(super) fn traffic(&self, id: AllocationId) -> Traffic {
         let here = self.forwarder.traffic(id).unwrap_or_default();

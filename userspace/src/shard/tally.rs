@@ -96,6 +96,8 @@ numbers! {
         kernel_to_client_packets: u64,
         /// The same in payload bytes.
         kernel_to_client_bytes: u64,
+        /// Permissions and channels that found no room in the kernel's tables: sockets serve them.
+        left_out_of_kernel: u64,
         /// Packets that came in, from clients and peers: each is relayed, passed, dropped or still
         /// being sent.
         received: u64,

@@ -47,6 +47,8 @@ pub enum Wrapping {
     Channel(u16),
     /// A Send indication to this peer.
     Send(SocketAddr),
+    /// A request that nobody signed, of this method; the payload is its SOFTWARE.
+    Request(Method),
 }
 
 /// A frame without its stamp.
@@ -75,7 +77,7 @@ impl Template {
         let payload = stamp::LEN + filler.len();
         let front = wrapping.front(payload)?;
         let padding = match wrapping {
-            Wrapping::Send(_) => ChannelData::padding(payload),
+            Wrapping::Send(_) | Wrapping::Request(_) => ChannelData::padding(payload),
             Wrapping::Plain | Wrapping::Channel(_) => 0,
         };
         let datagram = UDP + front.len() + payload + padding;
@@ -241,21 +243,33 @@ impl Wrapping {
             Self::Channel(number) => Some([number.to_be_bytes(), length].concat()),
             Self::Send(peer) => {
                 let mut buf = [0; 64];
-                // Nobody answers an indication: its ID may be the same each time.
-                let id = TransactionId(*b"turnpikeload");
-                let mut builder =
-                    MessageBuilder::new(&mut buf, Class::Indication, Method::SEND, id);
+                let mut builder = builder(&mut buf, Class::Indication, Method::SEND);
                 let len = builder.attribute(&XorPeerAddress(peer)).finish().ok()?;
-                let mut front = buf.get(..len)?.to_vec();
-                front.extend_from_slice(&AttributeType::DATA.0.to_be_bytes());
-                front.extend_from_slice(&length);
-                let body = front.len() - HEADER_LEN + payload.next_multiple_of(4);
-                let body = u16::try_from(body).ok()?.to_be_bytes();
-                *front.get_mut(2..)?.first_chunk_mut()? = body;
-                Some(front)
+                message_around(payload, AttributeType::DATA, buf.get(..len)?)
+            }
+            Self::Request(method) => {
+                let mut buf = [0; HEADER_LEN];
+                let len = builder(&mut buf, Class::Request, method).finish().ok()?;
+                message_around(payload, AttributeType::SOFTWARE, buf.get(..len)?)
             }
         }
     }
+}
+
+/// A message whose transaction is the same each time: nobody waits for its answer.
+fn builder(buf: &mut [u8], class: Class, method: Method) -> MessageBuilder<'_> {
+    MessageBuilder::new(buf, class, method, TransactionId(*b"turnpikeload"))
+}
+
+/// What stands before a payload that is the last attribute of a message.
+fn message_around(payload: usize, attribute: AttributeType, before: &[u8]) -> Option<Vec<u8>> {
+    let mut front = before.to_vec();
+    front.extend_from_slice(&attribute.0.to_be_bytes());
+    front.extend_from_slice(&u16::try_from(payload).ok()?.to_be_bytes());
+    let body = front.len() - HEADER_LEN + payload.next_multiple_of(4);
+    let body = u16::try_from(body).ok()?.to_be_bytes();
+    *front.get_mut(2..)?.first_chunk_mut()? = body;
+    Some(front)
 }
 
 /// Addresses and ports as they stand in a frame, to compare [`Datagram::ends`] with.

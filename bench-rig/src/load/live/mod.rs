@@ -1,14 +1,13 @@
 //! Load of millions a second: XDP programs make, count and drop the packets, and no packet passes
 //! through user space.
 //!
-//! A `sender` asks the kernel for a train of *live frames* whenever one is due; its
-//! program writes each frame whole. A `receiver` is attached to the devices where
-//! packets end. One thread on the generator's core sends for both hosts.
+//! The kernel offers *live frames* to a `sender`'s program, which writes each one whole when it is due.
+//! A `receiver` is attached to the devices where packets end. One thread on the generator's core sends
+//! for both hosts, whenever the threads that receive there leave it the core.
 //!
-//! Not here: allocations, which the flows must have; and what needs an even spacing of single
-//! packets, since to ask for a train costs some microseconds and so packets come in trains.
+//! Not here: allocations, which the flows must have.
 
-mod drive;
+mod alarm;
 pub mod far_end;
 mod pace;
 #[expect(unsafe_code, reason = "values of maps are plain memory")]
@@ -17,6 +16,7 @@ mod receiver;
 pub mod redirect;
 mod sender;
 mod spare;
+mod strangers;
 
 use std::thread;
 use std::time::Duration;
@@ -24,27 +24,28 @@ use std::time::Duration;
 use turnpike_generator_layout::place;
 use turnpike_generator_layout::stamp::sum;
 
-use self::drive::Drive;
+use self::pace::Pace;
 use self::receiver::Receiver;
 use self::sender::Sender;
-use self::spare::Spare;
+
+pub use self::strangers::Strangers;
+
+use super::clock::monotonic;
 use super::course::{Arrival, Course, Lane, Links};
 use super::frame::Link;
-use super::stamp::{TO_CLIENT, TO_PEER};
-use super::{Flow, Load, LoadError, Path, Shape, Tally, core};
+use super::stamp::TO_CLIENT;
+use super::{Flow, Load, LoadError, Path, Shape, Tally};
 use crate::netns::bench::{BenchHosts, CLIENT_DEVICE, FAR_DEVICE};
 
 /// Live frames over flows that a relay knows.
 pub struct LiveFrames<'h> {
     hosts: &'h BenchHosts,
     flows: Vec<Flow>,
-    /// Those of clients, then those of peers: by direction.
-    senders: [Sender; 2],
+    sender: Sender<'h>,
     clients: Receiver,
     /// None where peers share the clients' wire.
     peers: Option<Receiver>,
-    /// To be dropped after the senders.
-    _spare: Spare<'h>,
+    strangers: Option<Strangers>,
     run: u16,
 }
 
@@ -57,20 +58,28 @@ impl<'h> LiveFrames<'h> {
     /// When the programs were not built (the error names the command), and when the kernel refuses
     /// them.
     pub fn new(hosts: &'h BenchHosts, flows: Vec<Flow>) -> Result<Self, LoadError> {
+        Self::among(None, hosts, flows)
+    }
+
+    /// The same, with requests of strangers between the flows' packets. They come on top of the rates
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`LiveFrames::new`].
+    pub fn among(
+        strangers: Option<Strangers>,
+        hosts: &'h BenchHosts,
+        flows: Vec<Flow>,
+    ) -> Result<Self, LoadError> {
         let count = u32::try_from(flows.len())
             .map_err(|_| LoadError::Unfit("more than 2^32 flows".to_owned()))?;
         let shared = hosts.relay_peer_device() == CLIENT_DEVICE;
         let peers = (!shared).then(|| Receiver::new(hosts.peers(), FAR_DEVICE, count));
-        let spare = Spare::new(hosts.clients())?;
-        let [at, other] = spare.ends();
         Ok(Self {
-            senders: [
-                Sender::new(hosts.clients(), at, count)?,
-                Sender::new(hosts.peers(), other, count)?,
-            ],
+            sender: Sender::new(hosts, DIRECTIONS * count * frames_a_packet(strangers))?,
             clients: Receiver::new(hosts.clients(), FAR_DEVICE, count)?,
             peers: peers.transpose()?,
-            _spare: spare,
+            strangers,
             hosts,
             flows,
             run: 0,
@@ -90,19 +99,15 @@ impl<'h> LiveFrames<'h> {
         }
     }
 
-    /// Has the senders make the frames of this course, and the receivers expect them.
+    /// Has the sender make the frames of this course, and the receivers expect them.
     fn prepare(&mut self, course: &Course, shape: &Shape) -> Result<(), LoadError> {
         self.run = self.run.wrapping_add(1);
-        for (direction, sender) in (TO_PEER..).zip(&mut self.senders) {
-            let lanes = course
-                .lanes
-                .iter()
-                .filter(|lane| lane.direction == direction);
-            sender.prepare(lanes, &course.filler, self.run)?;
-        }
-        self.clients.begin(self.run, shape.payload)?;
-        if let Some(peers) = &mut self.peers {
-            peers.begin(self.run, shape.payload)?;
+        let link = self.links().clients;
+        self.sender
+            .prepare(course, self.run, link, self.strangers)?;
+        let takes_answers = shape.path == Path::Binding;
+        for receiver in [&mut self.clients].into_iter().chain(&mut self.peers) {
+            receiver.begin(self.run, shape.payload, takes_answers)?;
         }
         for lane in &course.lanes {
             let receiver = match &mut self.peers {
@@ -117,10 +122,10 @@ impl<'h> LiveFrames<'h> {
     /// Waits until nothing comes any more: not long when as many have come as were sent.
     fn await_stragglers(&self) -> Result<(), LoadError> {
         let (mut came, mut quiet) = (0, Duration::ZERO);
-        let sent = sum_of(self.senders.iter().map(Sender::sent))?;
+        let sent = self.sender.course()?.sent;
         while quiet < if came < sent { QUIET } else { QUIET_AFTER_ALL } {
             thread::sleep(LOOK_EVERY);
-            let now = sum_of(self.receivers().map(Receiver::stamped))?;
+            let now = sum_of(self.receivers().map(Receiver::came))?;
             quiet = if now == came {
                 quiet + LOOK_EVERY
             } else {
@@ -133,14 +138,14 @@ impl<'h> LiveFrames<'h> {
 
     /// What became of the packets of a course.
     fn count(&self, course: &Course, shape: &Shape, tally: &mut Tally) -> Result<(), LoadError> {
-        for lane in &course.lanes {
+        let places = (0..).step_by(frames_a_packet(self.strangers) as usize);
+        for (place, lane) in places.zip(&course.lanes) {
             let receiver = match &self.peers {
                 Some(peers) if ends_at_peer(lane, shape) => peers,
                 _ => &self.clients,
             };
             let came = receiver.arrivals(lane.flow, lane.direction)?;
-            let sender = self.senders.get(usize::from(lane.direction));
-            let sent = sender.map_or(Ok(0), |sender| sender.sent_by(lane.flow))?;
+            let sent = self.sender.sent_by(place)?;
             tally.sent += sent;
             tally.received += came.received;
             tally.reordered += came.reordered;
@@ -153,9 +158,19 @@ impl<'h> LiveFrames<'h> {
             let totals = receiver.totals()?;
             tally.corrupted += totals.corrupted + totals.unreadable;
             tally.misdirected += totals.strange;
+            tally.received += totals.answered;
             receiver.add_latencies(&mut tally.latency)?;
         }
         Ok(())
+    }
+
+    /// Sends on a thread of its own, whose core and share of it are the generator's.
+    fn send(&mut self, pace: Pace, burst: u32) -> Result<(), LoadError> {
+        let sender = &mut self.sender;
+        let last = pace.end() + OVERTIME;
+        let sent =
+            thread::scope(|scope| scope.spawn(move || sender.send(&pace, burst, last)).join());
+        sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     fn receivers(&self) -> impl Iterator<Item = &Receiver> {
@@ -164,7 +179,6 @@ impl<'h> LiveFrames<'h> {
 }
 
 impl Load for LiveFrames<'_> {
-    /// As many packets as go out if the rate is infinite.
     fn run(
         &mut self,
         shape: &Shape,
@@ -182,31 +196,35 @@ impl Load for LiveFrames<'_> {
         let course = Course::new(&self.flows, shape, self.links())?;
         self.prepare(&course, shape)?;
         let before = self.hosts.drops()?;
-        let mut tally = Tally::empty();
-        let driven = thread::scope(|scope| {
-            let work = || {
-                core::take()?;
-                let rate = packets_per_second
-                    / f64::from(u32::try_from(course.lanes_a_flow()).unwrap_or(1));
-                Drive::begin(&mut self.senders, rate, shape.burst, duration)?.run()
-            };
-            scope.spawn(work).join()
-        });
-        let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let frames = frames_a_packet(self.strangers);
+        let rate = packets_per_second * f64::from(frames);
+        let pace = Pace::new(rate, shape.burst, monotonic() + LEAD, duration)?;
+        self.send(pace, shape.burst)?;
+        let ended = monotonic();
         self.await_stragglers()?;
+        let mut tally = Tally::empty();
         self.count(&course, shape, &mut tally)?;
-        tally.wall = driven.wall;
-        tally.late = driven.late;
-        tally.wanted = driven.wanted.unwrap_or(tally.sent);
-        tally.own_loss = (self.hosts.drops()? - before).after_relay;
+        tally.wall = Duration::from_nanos(ended.saturating_sub(pace.start).max(1));
+        tally.late = self.sender.course()?.late / u64::from(frames);
+        tally.wanted = pace.packets() / u64::from(frames);
+        // Answers to strangers may be lost too, and are nobody's loss.
+        if self.strangers.is_none() {
+            tally.own_loss = (self.hosts.drops()? - before).after_relay;
+        }
         tally.lost = tally.sent.saturating_sub(tally.received + tally.own_loss);
         Ok(tally)
     }
 }
 
+/// Frames that leave for each packet of a flow.
+fn frames_a_packet(strangers: Option<Strangers>) -> u32 {
+    1 + strangers.map_or(0, |strangers| strangers.each)
+}
+
 /// Whether a lane's packets arrive on the peers' wire.
 fn ends_at_peer(lane: &Lane, shape: &Shape) -> bool {
     lane.arrives_as == Arrival::Plain
+        && shape.path != Path::Binding
         && !(shape.path == Path::Straight && lane.direction == TO_CLIENT)
 }
 
@@ -238,6 +256,15 @@ fn sum_of(counts: impl Iterator<Item = Result<u64, LoadError>>) -> Result<u64, L
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
+
+/// The two directions of a flow.
+const DIRECTIONS: u32 = 2;
+
+/// Nanoseconds from making a schedule to its first packet.
+const LEAD: u64 = 5_000_000;
+
+/// Nanoseconds after the end of a schedule in which what is late may still leave.
+const OVERTIME: u64 = 100_000_000;
 
 /// How often is looked whether all has come.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -73,8 +73,13 @@ impl Programs {
         map.try_into().map_err(refused(name))
     }
 
-    /// Sets the device that `redirect` and `sender` send out of.
-    pub(super) fn send_out_of(&mut self, host: &Host, device: &str) -> Result<(), LoadError> {
+    /// Sets a device that `redirect` and `sender` send out of.
+    pub(super) fn send_out_of(
+        &mut self,
+        way: u32,
+        host: &Host,
+        device: &str,
+    ) -> Result<(), LoadError> {
         let name = "WAY_OUT";
         let map = self.ebpf.map_mut(name).ok_or_else(|| lacks(name))?;
         let mut map: DevMap<&mut MapData> = map.try_into().map_err(refused(name))?;
@@ -82,7 +87,7 @@ impl Programs {
         host.enter(|| {
             let index = nix::net::if_::if_nametoindex(device)
                 .map_err(|errno| LoadError::system(format!("finding {device}"))(errno.into()))?;
-            map.set(0, index, None, 0).map_err(refused(name))
+            map.set(way, index, None, 0).map_err(refused(name))
         })?
     }
 }

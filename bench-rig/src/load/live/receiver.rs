@@ -32,8 +32,14 @@ impl Receiver {
         })
     }
 
-    /// Forgets the run before. From now on packets of `run` count, with payloads of so many bytes.
-    pub(super) fn begin(&mut self, run: u16, payload: usize) -> Result<(), LoadError> {
+    /// Forgets the run before. From now on packets of `run` count, with payloads of so many bytes, and
+    /// answers to Binding requests where they are what is measured.
+    pub(super) fn begin(
+        &mut self,
+        run: u16,
+        payload: usize,
+        takes_answers: bool,
+    ) -> Result<(), LoadError> {
         for bucket in 0..histogram::BUCKETS {
             self.latency
                 .set(bucket, 0, 0)
@@ -42,6 +48,7 @@ impl Receiver {
         let totals = Totals {
             run: run.into(),
             payload: u32::try_from(payload).unwrap_or(u32::MAX),
+            takes_answers: takes_answers.into(),
             ..Totals::default()
         };
         self.totals
@@ -72,9 +79,10 @@ impl Receiver {
         Ok(totals.0)
     }
 
-    /// Stamped packets that came in this run.
-    pub(super) fn stamped(&self) -> Result<u64, LoadError> {
-        Ok(self.totals()?.stamped)
+    /// Stamped packets and answers that came in this run.
+    pub(super) fn came(&self) -> Result<u64, LoadError> {
+        let totals = self.totals()?;
+        Ok(totals.stamped + totals.answered)
     }
 
     /// What came of a flow in one direction.

@@ -44,7 +44,7 @@ fn way(
         .array::<[u8; 12]>("ADDRESSES")?
         .set(0, addresses, 0)
         .map_err(refused("writing Ethernet addresses"))?;
-    programs.send_out_of(relay, out)?;
+    programs.send_out_of(0, relay, out)?;
     programs.attach("redirect", relay, device)?;
     Ok(programs)
 }

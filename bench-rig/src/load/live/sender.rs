@@ -1,62 +1,73 @@
-//! One host's sender: the program that makes frames, and the flows it takes turns with.
+//! The sender: the program that makes frames for both hosts, and the flows it takes turns with.
+//!
+//! One call of the kernel's goes on for a whole run: to begin and to end one costs more than a thousand
+//! frames, and leaves behind what only time frees. So the program keeps the schedule, and an alarm ends
+//! the call.
+
+use std::io::ErrorKind;
 
 use aya::maps::{Array, MapData};
-use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
+use aya::programs::{ProgramError, TestRun, TestRunAttrs, TestRunOptions};
 use turnpike_generator_layout::stamp::{self, Stamp};
-use turnpike_generator_layout::{Course, FILLER_MAX, HEAD_MAX, Outgoing};
+use turnpike_generator_layout::{Course as Schedule, FILLER_MAX, HEAD_MAX, Outgoing};
 
-use super::super::course::Lane;
-use super::super::frame::{FRAME_MAX, Template};
-use super::super::{LoadError, stamp as layout};
+use super::super::clock::monotonic;
+use super::super::course::Course;
+use super::super::frame::{FRAME_MAX, Link, Template};
+use super::super::{LoadError, Tally, core, stamp as layout};
+use super::alarm::Alarm;
 use super::pace::Pace;
 use super::programs::{Programs, Value, refused};
+use super::spare::Spare;
+use super::strangers::Strangers;
 use crate::netns::Host;
-use crate::netns::bench::FAR_DEVICE;
+use crate::netns::bench::{BenchHosts, FAR_DEVICE};
 
-/// Sends out of one host's device.
-pub(super) struct Sender {
+/// Sends out of the far ends of both wires.
+pub(super) struct Sender<'h> {
     programs: Programs,
-    course: Array<MapData, Value<Course>>,
+    course: Array<MapData, Value<Schedule>>,
     outgoing: Array<MapData, Value<Outgoing>>,
     filler: Array<MapData, [u8; FILLER_MAX]>,
     flows: u32,
-    /// Bytes behind the stamp.
-    behind: usize,
-    /// As long as this run's frames: the kernel wants a frame to begin with.
+    /// As long as this run's longest frame: the kernel wants a frame to begin with.
     blank: Vec<u8>,
+    /// To be dropped after the program that is attached to it.
+    _spare: Spare<'h>,
 }
 
-impl Sender {
-    /// A sender out of a host's far end with room for so many flows, attached to a spare device.
-    pub(super) fn new(
-        host: &Host,
-        (spare_host, spare): (&Host, &str),
-        flows: u32,
-    ) -> Result<Self, LoadError> {
+impl<'h> Sender<'h> {
+    /// A sender with room for so many directions of flows.
+    pub(super) fn new(hosts: &'h BenchHosts, flows: u32) -> Result<Self, LoadError> {
         let mut programs = Programs::load(flows, 0)?;
-        programs.send_out_of(host, FAR_DEVICE)?;
-        programs.attach("sender", spare_host, spare)?;
+        for (way, host) in ways(hosts) {
+            programs.send_out_of(way, host, FAR_DEVICE)?;
+        }
+        let spare = Spare::new(hosts.clients())?;
+        programs.attach("sender", hosts.clients(), Spare::DEVICE)?;
         Ok(Self {
             course: programs.array("COURSE")?,
             outgoing: programs.array("OUTGOING")?,
             filler: programs.array("FILLER")?,
             programs,
             flows: 0,
-            behind: 0,
             blank: Vec::new(),
+            _spare: spare,
         })
     }
 
-    /// Sets what the next run sends: the frames of these lanes, none to send nothing.
-    pub(super) fn prepare<'l>(
+    /// Sets what the next run sends: the frames of these lanes, which take turns, each followed by
+    /// strangers' requests.
+    pub(super) fn prepare(
         &mut self,
-        lanes: impl Iterator<Item = &'l Lane>,
-        filler: &[u8],
+        course: &Course,
         run: u16,
+        link: Link,
+        strangers: Option<Strangers>,
     ) -> Result<(), LoadError> {
-        let mut flows = 0;
-        let mut length = None;
-        for lane in lanes {
+        self.blank.clear();
+        self.flows = 0;
+        for lane in &course.lanes {
             let stamp = Stamp {
                 magic: stamp::MAGIC,
                 flow: lane.flow,
@@ -64,103 +75,126 @@ impl Sender {
                 run,
                 ..Stamp::default()
             };
-            let (first, whole) = outgoing(&lane.template, stamp, filler).ok_or_else(|| {
-                LoadError::Unfit(format!("flow {} has too long a head", lane.flow))
-            })?;
-            if *length.get_or_insert(whole.len()) != whole.len() {
-                return Err(LoadError::Unfit(
-                    "live frames of one direction have one length: flows of one address family"
-                        .into(),
-                ));
+            self.add(Some(&lane.template), stamp, &course.filler, false)?;
+            for request in 0..strangers.map_or(0, |strangers| strangers.each) {
+                let number = lane.flow.wrapping_mul(STRANGERS_A_FLOW) + request;
+                let frame = strangers.and_then(|strangers| strangers.frame(link, number));
+                let stamp = Stamp {
+                    direction: layout::TO_PEER,
+                    ..stamp
+                };
+                let spoofed = strangers.is_some_and(|strangers| strangers.spoofed);
+                self.add(frame.as_ref(), stamp, &[], spoofed)?;
             }
-            self.outgoing
-                .set(flows, Value(first), 0)
-                .map_err(refused("writing a flow"))?;
-            if flows == 0 {
-                self.fill(&whole, &first)?;
-            }
-            flows += 1;
         }
-        self.flows = flows;
+        self.fill(&course.filler)
+    }
+
+    /// Adds the frames of one more that takes turns.
+    fn add(
+        &mut self,
+        frame: Option<&Template>,
+        stamp: Stamp,
+        filler: &[u8],
+        spoofed: bool,
+    ) -> Result<(), LoadError> {
+        let made = frame.and_then(|frame| outgoing(frame, stamp, filler));
+        let (mut flow, length) = made.ok_or_else(|| {
+            LoadError::Unfit(format!("flow {} has too long a head", { stamp.flow }))
+        })?;
+        flow.spoofed = spoofed.into();
+        self.outgoing
+            .set(self.flows, Value(flow), 0)
+            .map_err(refused("writing a flow"))?;
+        self.blank.resize(length.max(self.blank.len()), 0);
+        self.flows += 1;
         Ok(())
     }
 
-    /// Writes what follows the stamp in every frame, padding included.
-    fn fill(&mut self, frame: &[u8], flow: &Outgoing) -> Result<(), LoadError> {
-        let head = HEAD_MAX - flow.start as usize;
-        let mut filler = [0; FILLER_MAX];
-        let rest = frame.get(head + stamp::LEN..).unwrap_or_default();
-        for (place, byte) in filler.iter_mut().zip(rest) {
+    /// Writes what follows the stamp in every frame: the filler, then zeros for padding.
+    fn fill(&mut self, filler: &[u8]) -> Result<(), LoadError> {
+        let mut whole = [0; FILLER_MAX];
+        for (place, byte) in whole.iter_mut().zip(filler) {
             *place = *byte;
         }
-        self.behind = rest.len();
-        self.blank = vec![0; frame.len()];
         self.filler
-            .set(0, filler, 0)
+            .set(0, whole, 0)
             .map_err(refused("writing the filler"))
     }
 
-    /// Begins a run: bursts of so many packets a flow, trains of so many from `due` on.
-    pub(super) fn begin(&mut self, burst: u32, pace: &Pace) -> Result<(), LoadError> {
-        let course = Course {
+    /// Sends what is due, in bursts of so many packets a flow, until all of it has left or until this
+    /// time, in nanoseconds of `CLOCK_MONOTONIC`. Takes the calling thread's core.
+    pub(super) fn send(&mut self, pace: &Pace, burst: u32, last: u64) -> Result<(), LoadError> {
+        core::take()?;
+        core::give_way()?;
+        let course = Schedule {
             flows: self.flows,
             burst,
             left: burst,
             train: pace.train,
+            trains: pace.trains,
             due: pace.start.wrapping_sub(pace.interval),
             interval: pace.interval,
-            filler: self.behind as u64,
-            ..Course::default()
+            tolerance: u64::try_from(Tally::LATE.as_nanos()).unwrap_or(u64::MAX),
+            ..Schedule::default()
         };
         self.course
             .set(0, Value(course), 0)
-            .map_err(refused("setting the course"))
+            .map_err(refused("setting the course"))?;
+        let alarm = Alarm::at(pace.end())?;
+        while !alarm.has_rung() || (self.course()?.sent < pace.packets() && monotonic() < last) {
+            self.offer_frames()?;
+        }
+        Ok(())
     }
 
-    /// Whether this run sends anything here.
-    pub(super) fn has_flows(&self) -> bool {
-        self.flows > 0
-    }
-
-    /// Sends so many packets at once.
-    pub(super) fn send(&self, packets: u32) -> Result<(), LoadError> {
+    /// Has the kernel offer frames to the program until a signal comes.
+    fn offer_frames(&self) -> Result<(), LoadError> {
         let options = TestRunOptions {
             data_in: Some(&self.blank),
-            repeat: packets,
-            attrs: TestRunAttrs::new().xdp_live_frames(BATCH.min(packets)),
+            repeat: u32::MAX,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
             ..TestRunOptions::new()
         };
-        self.programs
-            .loaded("sender")?
-            .test_run(options)
-            .map(drop)
-            .map_err(refused("sending live frames"))
+        match self.programs.loaded("sender")?.test_run(options) {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.kind() == ErrorKind::Interrupted => {}
+            Ok(_) => {}
+            Err(error) => return Err(refused("sending live frames")(error)),
+        }
+        Ok(())
     }
 
-    /// Packets sent in this run, in all.
-    pub(super) fn sent(&self) -> Result<u64, LoadError> {
-        if !self.has_flows() {
-            return Ok(0);
-        }
+    /// What the last run came to.
+    pub(super) fn course(&self) -> Result<Schedule, LoadError> {
         let course = self
             .course
             .get(&0, 0)
             .map_err(refused("reading the course"))?;
-        Ok(course.0.sent)
+        Ok(course.0)
     }
 
-    /// Packets that a flow sent in this run.
-    pub(super) fn sent_by(&self, flow: u32) -> Result<u64, LoadError> {
+    /// Packets that the lane at this place sent in this run.
+    pub(super) fn sent_by(&self, place: u32) -> Result<u64, LoadError> {
         let flow = self
             .outgoing
-            .get(&flow, 0)
+            .get(&place, 0)
             .map_err(refused("reading a flow"))?;
         Ok(u64::from(flow.0.next))
     }
 }
 
-/// The beginning of a flow's frames, and one whole frame.
-fn outgoing(frame: &Template, mut stamp: Stamp, filler: &[u8]) -> Option<(Outgoing, Vec<u8>)> {
+/// The hosts that are sent for, each at the place of its direction.
+fn ways(hosts: &BenchHosts) -> [(u32, &Host); 2] {
+    let ways = [
+        (layout::TO_PEER, hosts.clients()),
+        (layout::TO_CLIENT, hosts.peers()),
+    ];
+    ways.map(|(direction, host)| (direction.into(), host))
+}
+
+/// The beginning of a flow's frames, and their length.
+fn outgoing(frame: &Template, mut stamp: Stamp, filler: &[u8]) -> Option<(Outgoing, usize)> {
     let constant = u32::from(stamp.constant()) + u32::from(stamp::sum(filler));
     stamp.check = stamp.check(constant);
     let bytes = bytes(&stamp);
@@ -179,9 +213,12 @@ fn outgoing(frame: &Template, mut stamp: Stamp, filler: &[u8]) -> Option<(Outgoi
         start: u32::try_from(start).ok()?,
         constant,
         next: 0,
-        slack: [0; 15],
+        behind: u32::try_from(length.checked_sub(at + stamp::LEN)?).ok()?,
+        way: stamp.direction.into(),
+        spoofed: 0,
+        slack: [0; 12],
     };
-    Some((flow, whole.to_vec()))
+    Some((flow, length))
 }
 
 /// A stamp as it is sent.
@@ -204,5 +241,9 @@ fn bytes(stamp: &Stamp) -> [u8; stamp::LEN] {
     bytes
 }
 
-/// Frames that leave together; a veth's ring holds 256.
+/// Tells the strangers of one flow from those of the next: more than a flow ever has.
+const STRANGERS_A_FLOW: u32 = 64;
+
+/// Frames that the kernel offers before it looks whether another thread has to run. A veth's ring
+/// holds 256.
 const BATCH: u32 = 64;

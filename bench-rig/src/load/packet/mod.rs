@@ -33,7 +33,7 @@ use self::judge::{Judge, Side};
 use self::pace::Pace;
 use super::clock::{monotonic, realtime_lead};
 use super::course::{Course, Links};
-use super::{Flow, Load, LoadError, Shape, Tally, core, stamp};
+use super::{Flow, Load, LoadError, Path, Shape, Tally, core, stamp};
 
 /// Flows over packet sockets.
 #[derive(Debug)]
@@ -88,6 +88,10 @@ impl Load for PacketLoad {
         duration: Duration,
     ) -> Result<Tally, LoadError> {
         shape.check()?;
+        if shape.path == Path::Binding {
+            let what = "packet sockets do not count answers to Binding requests";
+            return Err(LoadError::Unfit(what.to_owned()));
+        }
         let course = Course::new(&self.flows, shape, self.links)?;
         self.run = self.run.wrapping_add(1);
         let driven = thread::scope(|scope| {

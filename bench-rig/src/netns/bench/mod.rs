@@ -56,6 +56,9 @@ pub const PEERS_V4: &str = "10.90.0.0/16";
 /// Virtual peers' IPv6 addresses.
 pub const PEERS_V6: &str = "fd00:90::/64";
 
+/// Addresses of strangers who flood the relay: nobody's (RFC 6598), behind the client wire.
+pub const STRANGERS_V4: &str = "100.64.0.0/10";
+
 /// Relayed addresses of each family: 8 times 16,384 ports are more than 100,000 allocations need.
 const RELAYED: u8 = 8;
 
@@ -211,6 +214,15 @@ impl BenchHosts {
         self.awake.is_asked_for()
     }
 
+    /// Has the threads that receive for the relay's devices go before the relay itself, as a card's
+    /// interrupts would, until they are pinned anew.
+    ///
+    /// # Errors
+    /// When one of the threads is not there.
+    pub fn receive_first(&self) -> Result<(), NetnsError> {
+        self.napi.receive_first()
+    }
+
     /// Pins the receiving threads again: a device that went down and up, or whose XDP program was
     /// taken off, has a new one that may run anywhere.
     ///
@@ -270,6 +282,7 @@ impl BenchHosts {
         let mut script = neighbours(CLIENT_DEVICE, [CLIENT_V4, CLIENT_V6], CLIENT_MAC);
         script += &neighbours(PEER_DEVICE, [PEER_V4, PEER_V6], PEER_MAC);
         script += &format!("route add {CLIENTS_V4} via {CLIENT_V4} dev {CLIENT_DEVICE}\n");
+        script += &format!("route add {STRANGERS_V4} via {CLIENT_V4} dev {CLIENT_DEVICE}\n");
         script += &format!("route add {CLIENTS_V6} via {CLIENT_V6} dev {CLIENT_DEVICE}\n");
         let (device, [v4, v6]) = match self.wires {
             Wires::One => (CLIENT_DEVICE, [CLIENT_V4, CLIENT_V6]),

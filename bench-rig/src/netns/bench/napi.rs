@@ -44,9 +44,17 @@ impl Napi {
     pub(super) fn pin(&self) -> Result<(), NetnsError> {
         for (thread, core) in self.placed()? {
             pin(Some(thread.pid), core)?;
-            never_wait_for_others(&thread)?;
+            never_wait_for_others(&thread, FIFO_PRIORITY)?;
         }
         Ok(())
+    }
+
+    /// Has the threads of the relay's devices go before the relay.
+    pub(super) fn receive_first(&self) -> Result<(), NetnsError> {
+        let placed = self.placed()?.into_iter();
+        placed
+            .filter(|(_, core)| *core == RELAY_CORE)
+            .try_for_each(|(thread, _)| never_wait_for_others(&thread, FIFO_PRIORITY + 1))
     }
 
     /// Whether every thread is there and where it belongs.
@@ -108,8 +116,8 @@ fn goes_first(pid: u32) -> Result<bool, NetnsError> {
 }
 
 /// Puts a thread into the class of the relay and of the generator.
-fn never_wait_for_others(thread: &Thread) -> Result<(), NetnsError> {
-    let (priority, pid) = (FIFO_PRIORITY.to_string(), thread.pid.to_string());
+fn never_wait_for_others(thread: &Thread, priority: i32) -> Result<(), NetnsError> {
+    let (priority, pid) = (priority.to_string(), thread.pid.to_string());
     let args = ["--fifo", "--pid", &priority, &pid];
     let output = Command::new("chrt")
         .args(args)

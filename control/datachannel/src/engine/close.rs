@@ -6,9 +6,9 @@
 use turnpike_sctp::{ResetError, StreamId};
 use turnpike_types::Timestamp;
 
-use super::{DataChannels, stream};
+use super::{DataChannels, Held, stream};
 use crate::table::{Closing, Slot};
-use crate::{ChannelId, Event, Violation};
+use crate::{ChannelId, Event, Message, Violation};
 
 impl DataChannels {
     /// Closes a channel when all that was sent on it has arrived or expired. Nothing more is
@@ -16,21 +16,24 @@ impl DataChannels {
     pub fn close(&mut self, now: Timestamp, channel: ChannelId) {
         self.advance(now);
         if self.table.entry(channel).is_some() {
-            self.forget_received(channel);
             self.begin_close(channel, Closing::LOCAL);
+            self.forget_received(channel);
         }
     }
 
     /// Closes a channel and drops what is queued on it.
     pub fn discard(&mut self, now: Timestamp, channel: ChannelId) {
         self.advance(now);
-        self.forget_received(channel);
         self.drop_channel(channel);
+        self.forget_received(channel);
     }
 
     /// Drops the next message where it came on this channel.
     fn forget_received(&mut self, channel: ChannelId) {
-        self.inbox.take_if(|message| message.channel == channel);
+        let is_next = |message: &mut Message| message.channel == channel;
+        if self.inbox.take_if(is_next).is_some() {
+            self.release(channel);
+        }
     }
 
     /// The peer broke a rule on this id: whatever is there is closed.
@@ -55,9 +58,13 @@ impl DataChannels {
         }
     }
 
-    fn hear_reset_of(&mut self, id: ChannelId) {
+    pub(super) fn hear_reset_of(&mut self, id: ChannelId) {
+        let is_behind_a_message = self.inbox.as_ref().is_some_and(|it| it.channel == id);
         match self.table.get_mut(id) {
             None => {}
+            Some(Slot::Open(_)) if is_behind_a_message => {
+                self.held.get_or_insert(Held::Reset);
+            }
             Some(Slot::Closing(closing)) => {
                 closing.is_incoming_reset = true;
                 let closing = *closing;

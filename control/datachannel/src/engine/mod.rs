@@ -26,7 +26,7 @@ use crate::{Channel, ChannelId, Config, Event, Message, Output, Payload, SendErr
 /// ```
 ///
 /// A message never overtakes the event that says its channel is open, and none is left when the
-/// event comes that says its channel is closed. What is not received stays charged against the
+/// event comes that says its channel is closing or closed. What is not received stays charged against the
 /// window that the peer may fill.
 #[derive(Debug)]
 pub struct DataChannels {
@@ -42,10 +42,21 @@ pub struct DataChannels {
     is_over: bool,
     /// The next message for the application.
     inbox: Option<Message>,
+    /// What came behind the message in the inbox and closes its channel.
+    held: Option<Held>,
     /// Channels whose DATA_CHANNEL_ACK the association could not take yet.
     unacknowledged: BTreeSet<ChannelId>,
     /// Channels whose reset the association could not take yet.
     unreset: BTreeSet<ChannelId>,
+}
+
+/// What waits until the message before it is with the application.
+#[derive(Debug)]
+enum Held {
+    /// The reset of the stream on which that message came.
+    Reset,
+    /// What closes every channel.
+    All(turnpike_sctp::Event),
 }
 
 impl DataChannels {
@@ -68,6 +79,7 @@ impl DataChannels {
             last_event: None,
             is_over: false,
             inbox: None,
+            held: None,
             unacknowledged: BTreeSet::new(),
             unreset: BTreeSet::new(),
         })
@@ -122,7 +134,9 @@ impl DataChannels {
 
     /// Hands over the next message, if all outputs before it were polled.
     pub fn receive(&mut self) -> Option<Message> {
-        self.inbox.take()
+        let message = self.inbox.take()?;
+        self.release(message.channel);
+        Some(message)
     }
 
     /// Queues a message.
@@ -298,11 +312,23 @@ impl DataChannels {
                 self.is_over = true;
                 self.last_event = Some(event);
             }
+            Below::Restarted | Below::AssociationReset if self.inbox.is_some() => {
+                self.held = Some(Held::All(event));
+            }
             Below::Restarted | Below::AssociationReset => {
                 self.close_all_from(ChannelId(0));
                 self.events.push_back(Event::Association(event));
             }
             _ => self.events.push_back(Event::Association(event)),
+        }
+    }
+
+    /// The message in the inbox, which came on this channel, is gone: hears what came behind it.
+    fn release(&mut self, channel: ChannelId) {
+        match self.held.take() {
+            None => {}
+            Some(Held::Reset) => self.hear_reset_of(channel),
+            Some(Held::All(event)) => self.hear(event),
         }
     }
 

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use turnpike_datachannel::{Channel, ChannelId, Event, Kind, SendError};
+use turnpike_datachannel::{Channel, ChannelId, DataChannels, Event, Kind, SendError};
 use turnpike_sctp::MessageId;
+use turnpike_types::Timestamp;
 
 use crate::support::{against_bare, pair, pair_with, whole};
 
@@ -38,6 +39,40 @@ fn everything_sent_before_the_close_arrives_before_it() {
     net.run_for(Duration::from_secs(5));
     assert_eq!(net.b_messages.len(), 50);
     assert_eq!(net.b_events, [Event::Closing(id), Event::Closed(id)]);
+}
+
+#[test]
+fn close_is_not_told_before_the_message_that_came_just_before_it() {
+    let mut net = pair();
+    let id = net.open(Channel::named(""));
+    net.is_idle = true;
+    net.a.send(net.now, id, "the last").unwrap();
+    net.a.close(net.now, id);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!((&net.b_events[..], net.b.channel_count()), (&[][..], 1));
+    assert_eq!(net.b.receive(), Some(whole(id, Kind::Text, b"the last")));
+    net.run();
+    assert_eq!(net.b_events, [Event::Closing(id), Event::Closed(id)]);
+    assert_eq!(net.a_events, [Event::Closed(id)]);
+}
+
+#[test]
+fn channel_that_both_ends_closed_is_gone_although_its_last_message_was_never_received() {
+    type Close = fn(&mut DataChannels, Timestamp, ChannelId);
+    let closes: [Close; 2] = [DataChannels::close, DataChannels::discard];
+    for close in closes {
+        let mut net = pair();
+        let id = net.open(Channel::named(""));
+        net.is_idle = true;
+        net.a.send(net.now, id, "the last").unwrap();
+        net.a.close(net.now, id);
+        net.run_for(Duration::from_secs(5));
+        close(&mut net.b, net.now, id);
+        net.run();
+        assert_eq!(net.b.receive(), None);
+        assert_eq!(net.a_events, [Event::Closed(id)]);
+        assert_eq!(net.b_events, [Event::Closed(id)]);
+    }
 }
 
 #[test]

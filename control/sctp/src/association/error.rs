@@ -10,10 +10,14 @@ impl Association {
     /// Takes the causes of an ERROR. Only a stale cookie has a consequence of its own.
     pub(super) fn handle_error(&mut self, now: Timestamp, causes: Causes<'_>) {
         for cause in causes.take(CAUSES_MAX) {
+            // Told first: nothing is told of an association that is over.
+            self.events.push_back(Event::PeerError(cause.code()));
             if matches!(cause, Cause::StaleCookie(_)) {
                 self.start_again(now);
             }
-            self.events.push_back(Event::PeerError(cause.code()));
+            if self.is_over {
+                return;
+            }
         }
     }
 }

@@ -376,15 +376,13 @@ impl Reassembly {
             }
             return;
         }
-        let cost = Self::cost(incoming.payload.len());
-        // One that was skipped or was there already is of no use.
-        let unused = if number < next {
-            true
+        // One that was skipped or is there already is of no use; the first of two stays.
+        if number >= next
+            && let Entry::Vacant(place) = self.early.entry((head.stream, number))
+        {
+            place.insert(incoming);
         } else {
-            self.early.insert((head.stream, number), incoming).is_some()
-        };
-        if unused {
-            self.charged_bytes -= cost;
+            self.charged_bytes -= Self::cost(incoming.payload.len());
         }
     }
 

@@ -203,6 +203,27 @@ fn a_fragment_that_contradicts_what_is_there_is_a_violation() {
 }
 
 #[test]
+fn of_two_messages_with_one_number_the_first_stays_and_the_other_is_not_charged() {
+    for (_, mut it) in both() {
+        for (tsn, payload) in [
+            (5, &b"a longer one"[..]),
+            (6, b"short"),
+            (7, b"the longest of all"),
+        ] {
+            let data = Data {
+                payload,
+                ..fragment(1, tsn, 0, 1)
+            };
+            insert(&mut it, &data);
+            assert_eq!(it.charged_bytes(), Reassembly::cost(12));
+        }
+        insert(&mut it, &fragment(0, 0, 0, 1));
+        assert_eq!(texts(&mut it), [&b"a"[..], b"a longer one"]);
+        assert_eq!(it.charged_bytes(), 0);
+    }
+}
+
+#[test]
 fn a_reset_is_told_between_what_came_before_and_after_it() {
     for (_, mut it) in both() {
         insert(&mut it, &fragment(0, 0, 0, 1));

@@ -329,7 +329,7 @@ impl Flight {
                 .get_mut(index)
                 .filter(|entry| entry.state == State::Outstanding && entry.transmissions == number);
             if let Some(entry) = live {
-                if !rack.is_sent_before_newest(entry.sent_at, tsn) {
+                if !rack.is_sent_before_newest(entry, tsn) {
                     return None;
                 }
                 let at = entry.sent_at + rack.rtt() + window;

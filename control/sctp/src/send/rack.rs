@@ -49,7 +49,7 @@ impl Rack {
         if is_resent && min_rtt.is_some_and(|min| rtt < min) {
             return;
         }
-        if !self.is_sent_before_newest(entry.sent_at, tsn) {
+        if !self.is_sent_before_newest(entry, tsn) {
             self.newest = Some((entry.sent_at, tsn));
             self.rtt = rtt;
         }
@@ -87,10 +87,14 @@ impl Rack {
         (min_rtt / 4 * (1 + self.extra_quarters)).min(srtt)
     }
 
-    /// Whether a chunk was sent before the newest of those that have arrived.
-    pub(crate) fn is_sent_before_newest(&self, sent_at: Timestamp, tsn: Tsn) -> bool {
-        self.newest
-            .is_some_and(|(at, newest)| sent_at < at || sent_at == at && tsn.is_before(newest))
+    /// Whether a chunk was sent before the newest of those that have arrived. Of two sent in one
+    /// instant the lower TSN was first; a chunk sent again then may have been the later, and counts
+    /// as that: else it would be lost and sent again without any time passing.
+    pub(crate) fn is_sent_before_newest(&self, entry: &Entry, tsn: Tsn) -> bool {
+        let is_first_sent = |newest| entry.transmissions <= 1 && tsn.is_before(newest);
+        self.newest.is_some_and(|(at, newest)| {
+            entry.sent_at < at || entry.sent_at == at && is_first_sent(newest)
+        })
     }
 
     /// How long the newest took.

@@ -1,7 +1,7 @@
 //! Error causes (RFC 9260 sections 3.3.10, 5.1.2 and 5.2.6).
 
 use turnpike_sctp::wire::{Cause, Chunk, Data, InitKind, Parameter};
-use turnpike_sctp::{State, StreamId};
+use turnpike_sctp::{CloseReason, Config, Event, State, StreamId};
 
 use crate::tester::{INIT, Tester, cause_codes, config, data, kinds, look};
 
@@ -18,6 +18,24 @@ fn a_stale_cookie_error_in_cookie_echoed_leads_to_a_new_attempt() {
         State::CookieWait => tester.expect_kinds(&[1]),
         state => assert_eq!(state, State::Closed),
     }
+}
+
+#[test]
+fn a_stale_cookie_error_after_the_last_attempt_is_told_before_the_end_and_nothing_after_it() {
+    let mut tester = Tester::new(Config {
+        init_retransmissions_max: 0,
+        ..config()
+    });
+    tester.call();
+    tester.inject(|w| w.init(InitKind::InitAck, &INIT, &[COOKIE]));
+    tester.inject(|w| w.error(&[Cause::StaleCookie(1_000), Cause::StaleCookie(1_000)]));
+    assert_eq!(
+        tester.take_events(),
+        [
+            Event::PeerError(3),
+            Event::Closed(CloseReason::HandshakeTimedOut)
+        ]
+    );
 }
 
 #[test]

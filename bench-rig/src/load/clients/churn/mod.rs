@@ -83,6 +83,29 @@ pub fn churn(
     first: u32,
     duration: Duration,
 ) -> Result<Churn, LoadError> {
+    go_through(wire, crowd, first, duration, || Ok(()))
+}
+
+/// The same of clients beside whatever else the generator does: their thread goes first.
+///
+/// # Errors
+/// As [`churn`].
+pub fn newcomers(
+    wire: &Wire<'_>,
+    crowd: &Crowd,
+    first: u32,
+    duration: Duration,
+) -> Result<Churn, LoadError> {
+    go_through(wire, crowd, first, duration, core::go_first)
+}
+
+fn go_through(
+    wire: &Wire<'_>,
+    crowd: &Crowd,
+    first: u32,
+    duration: Duration,
+    class: impl FnOnce() -> Result<(), LoadError> + Send,
+) -> Result<Churn, LoadError> {
     let cycles: Result<Vec<Cycle>, LoadError> = (0..crowd.count)
         .map(|number| Cycle::new(crowd, first, number))
         .collect();
@@ -105,6 +128,7 @@ pub fn churn(
     let churned = thread::scope(|scope| {
         let work = || {
             core::take()?;
+            class()?;
             churning.run(duration)
         };
         scope.spawn(work).join()

@@ -65,10 +65,22 @@ fn an_answer_sooner_than_any_round_trip_belongs_to_an_earlier_transmission() {
         ..entry(MS(100))
     };
     rack.arrived(MS(110), Tsn(1), &again, Some(MIN_RTT));
-    assert!(!rack.is_sent_before_newest(MS(99), Tsn(1)));
+    assert!(!rack.is_sent_before_newest(&entry(MS(99)), Tsn(1)));
     rack.arrived(MS(140), Tsn(1), &again, Some(MIN_RTT));
-    assert!(rack.is_sent_before_newest(MS(99), Tsn(9)));
-    assert!(rack.is_sent_before_newest(MS(100), Tsn(0)));
-    assert!(!rack.is_sent_before_newest(MS(100), Tsn(1)));
+    assert!(rack.is_sent_before_newest(&entry(MS(99)), Tsn(9)));
+    assert!(rack.is_sent_before_newest(&entry(MS(100)), Tsn(0)));
+    assert!(!rack.is_sent_before_newest(&entry(MS(100)), Tsn(1)));
     assert_eq!(rack.rtt(), MIN_RTT);
+}
+
+#[test]
+fn what_was_sent_again_in_the_instant_of_the_newest_counts_as_later() {
+    let mut rack = Rack::default();
+    rack.arrived(MS(100), Tsn(2), &entry(MS(100)), None);
+    let again = Entry {
+        transmissions: 2,
+        ..entry(MS(100))
+    };
+    assert!(rack.is_sent_before_newest(&entry(MS(100)), Tsn(1)));
+    assert!(!rack.is_sent_before_newest(&again, Tsn(1)));
 }
