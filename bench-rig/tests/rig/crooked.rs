@@ -1,5 +1,6 @@
 //! A crooked proxy: it stands before a relay on the relay host, passes on whatever comes, and does one
-//! thing to some of the clients' ChannelData, which it counts. Control messages it leaves alone.
+//! thing to some of the clients' ChannelData, which it counts. Control messages it leaves alone. It has the
+//! relay's core: the generator leaves nothing of its own.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size};
 use turnpike_bench_rig::netns::RELAY_V4;
-use turnpike_bench_rig::netns::bench::BenchHosts;
+use turnpike_bench_rig::netns::bench::{BenchHosts, RELAY_CORE, pin_this_thread};
 
 /// What it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +78,15 @@ impl Crooked {
             done: Arc::clone(&done),
         };
         let (ends, names) = (Arc::clone(&over), Arc::clone(&clients));
-        threads.push(thread::spawn(move || forward.run(&ends, &names)));
+        threads.push(thread::spawn(move || {
+            pin_this_thread(RELAY_CORE).unwrap();
+            forward.run(&ends, &names);
+        }));
         for (place, back) in backs.into_iter().enumerate() {
             let (front, over, clients) =
                 (Arc::clone(&front), Arc::clone(&over), Arc::clone(&clients));
             threads.push(thread::spawn(move || {
+                pin_this_thread(RELAY_CORE).unwrap();
                 let mut buf = [0; 2_048];
                 while !over.load(Ordering::Relaxed) {
                     let Ok(len) = back.recv(&mut buf) else {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use turnpike_bench_rig::load::{Carrier, Flow};
-use turnpike_bench_rig::netns::bench::BenchHosts;
+use turnpike_bench_rig::netns::bench::{BenchHosts, RELAY_CORE, pin_this_thread};
 
 /// Packets that are not relayed.
 pub(super) const DROPPED: u64 = 2;
@@ -53,7 +53,11 @@ impl Crooked {
             held: None,
         };
         let until = Arc::clone(&ends);
-        let thread = thread::spawn(move || relay.run(&until));
+        let thread = thread::spawn(move || {
+            // The generator leaves nothing of its own core.
+            pin_this_thread(RELAY_CORE).unwrap();
+            relay.run(&until);
+        });
         Self {
             ends,
             thread: Some(thread),
