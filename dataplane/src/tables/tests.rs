@@ -424,7 +424,7 @@ fn packets_through_sockets_are_charged_to_the_buckets_of_the_programs() {
     let charge = |slot, now, bytes| bench.tables.charge(id(slot), now, bytes);
     let rate = Err(DropReason::AllocationRate);
     assert_eq!(charge(0, NOW, 1), rate, "it begins empty");
-    let full = NOW + std::time::Duration::from_secs(1);
+    let full = NOW + std::time::Duration::from_secs(2);
     let taken = |slot, now| {
         (0..100)
             .take_while(|_| charge(slot, now, 1).is_ok())
