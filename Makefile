@@ -28,6 +28,10 @@ test: ## set up, then run everything: units, house rules, simulation, docs, end 
 	@scripts/setup.sh
 	@scripts/test.sh
 
+.PHONY: test-kernels
+test-kernels: ## run the XDP programs' tests on Debian 12's own 6.1 kernel under qemu, without KVM
+	@scripts/test-kernels.sh
+
 .PHONY: lint
 lint: ## formatting, clippy and rustdoc, all of them with warnings as errors
 	@scripts/lint.sh
@@ -56,6 +60,10 @@ bench-quick: ## the same in under 6 minutes: every mark, with shorter trials
 .PHONY: bench-sctp
 bench-sctp: ## measure the SCTP engine beside dcsctp, sctp-proto, usrsctp and pion: all its marks, 3 minutes
 	@scripts/bench-sctp.sh $(ARGS)
+
+.PHONY: bench-xdp
+bench-xdp: ## what a packet costs in the kernel at 1,000 to 1,000,000 sessions, and what sessions cost (root or sudo)
+	@scripts/bench-xdp.sh $(ARGS)
 
 .PHONY: bench-engines
 bench-engines: ## the engines' criterion benches

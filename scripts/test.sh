@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 source scripts/runner.sh
 
 RIG=turnpike-bench-rig
-NEED_ROOT="(package($RIG) and binary(/^(netns|e2e|rig)$/))"
+PLANE=turnpike-dataplane
+NEED_ROOT="((package($RIG) and binary(/^(netns|e2e|rig)$/)) or package($PLANE))"
 STEPS=7
 step=0
 began=$SECONDS
@@ -44,7 +45,7 @@ units() {
     else
         local status=0 room tests
         run_tests --workspace --exclude turnpike-turn --exclude turnpike-sctp --exclude "$RIG" \
-            --lib --bins --tests || status=1
+            --exclude "$PLANE" --lib --bins --tests || status=1
         for room in turn sctp; do
             mapfile -t tests < <(test_files "control/$room" simulation)
             run_tests -p "turnpike-$room" --lib "${tests[@]}" || status=1
@@ -89,7 +90,10 @@ end_to_end() {
         run_tests --workspace -E "$tests" --test-threads 2
     else
         # One at a time: only nextest knows which tests may run beside others.
-        run_tests -p "$RIG" --test netns --test e2e -- --test-threads 1 "${left_out[@]}"
+        local status=0
+        run_tests -p "$PLANE" --lib --tests -- --test-threads 1 || status=1
+        run_tests -p "$RIG" --test netns --test e2e -- --test-threads 1 "${left_out[@]}" || status=1
+        return $status
     fi
 }
 

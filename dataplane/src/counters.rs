@@ -116,6 +116,11 @@ impl Counters {
         }
     }
 
+    /// A line of `ALLOCATIONS`.
+    pub(crate) fn line(&self, index: u32) -> Option<[&AtomicU64; WORDS]> {
+        self.allocations.line::<WORDS>(index)
+    }
+
     /// Begins an allocation in a slot that no entry names: its counters at zero, its limits empty.
     pub(crate) fn begin(&self, slot: u32, terms: &Terms, now: u64) {
         self.slots

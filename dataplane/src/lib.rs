@@ -22,6 +22,7 @@ pub mod tables;
 
 #[expect(unsafe_code, reason = "tables of the kernel's seen as memory")]
 mod lines;
+mod meter;
 mod netlink;
 mod plane;
 

@@ -12,6 +12,7 @@ use turnpike_abi::{Config, Endpoint, Local, LocalKey, NextHop as Entry, Role, ma
 use crate::counters::Counters;
 use crate::lines::Lines;
 use crate::loader::{self, Device, LoadError, Loaded, ShardSocket, Sizes};
+use crate::meter::Buckets;
 use crate::next_hop::{HopId, Limits, NextHops, Watch, Writer};
 use crate::tables::{Maps, Shared, Tables, Users};
 
@@ -80,8 +81,14 @@ impl DataPlane {
         let hops = Arc::new(next_hops(&loaded)?);
         let counters = Arc::new(counters(&loaded, layout)?);
         let buckets = lines(&loaded, maps::USERS, settings.sizes.users, 4)?;
+        let meter = Buckets {
+            counters: Arc::clone(&counters),
+            users: lines(&loaded, maps::USERS, settings.sizes.users, 4)?,
+            layout,
+        };
         let shared = Arc::new(Shared {
             hops: Arc::clone(&hops),
+            meter,
             counters: Arc::clone(&counters),
             users: Mutex::new(Users::new(buckets, settings.sizes.users)),
             layout,

@@ -1,7 +1,7 @@
 //! Resident memory an allocation with one permission and one channel, and how many there can be.
 //!
 //! The slope of the process's resident memory against the number of allocations: what the program
-//! needs when idle is not in it, and neither is the kernel's memory for its sockets.
+//! needs when idle is not in it, and neither is the kernel's memory for its sockets and tables.
 
 use super::fault::Fault;
 use super::scene::CALLS;
@@ -10,7 +10,7 @@ use crate::method::statistics::{Estimate, Point, slope};
 use crate::report::{Better, Figure, Mark, Measured, Row, Unit};
 
 /// Memory an allocation.
-pub(super) fn measure(stage: &mut Stage, who: &[Who]) -> Row {
+pub(super) fn measure(stage: &mut Stage, name: &str, who: &[Who]) -> Row {
     let most = stage.effort.memory_allocations;
     let measured = who
         .iter()
@@ -33,14 +33,14 @@ pub(super) fn measure(stage: &mut Stage, who: &[Who]) -> Row {
         })
         .collect();
     Row {
-        name: "memory".to_owned(),
+        name: name.to_owned(),
         what: "resident memory an allocation with one permission and one channel".to_owned(),
         unit: Unit::Bytes,
         better: Better::Lower,
         measured,
         marks: vec![Mark::AtMost(2048.0)],
         notes: vec![format!(
-            "slope from 0 to {most} allocations, without the kernel's memory for sockets"
+            "slope from 0 to {most} allocations, without the kernel's memory for sockets and tables"
         )],
     }
 }
@@ -54,7 +54,7 @@ fn resident(stage: &Stage, who: Who, flows: u32) -> Result<Point, Fault> {
 }
 
 /// How many allocations each holds, of so many that are asked for.
-pub(super) fn ceiling(stage: &Stage, who: &[Who]) -> Row {
+pub(super) fn ceiling(stage: &Stage, name: &str, who: &[Who]) -> Row {
     let wanted = stage.effort.allocations_wanted;
     let mut notes = Vec::new();
     let measured = who
@@ -78,7 +78,7 @@ pub(super) fn ceiling(stage: &Stage, who: &[Who]) -> Row {
         })
         .collect();
     Row {
-        name: "allocations".to_owned(),
+        name: name.to_owned(),
         what: format!("allocations of {wanted} that one relay holds"),
         unit: Unit::Allocations,
         better: Better::Higher,

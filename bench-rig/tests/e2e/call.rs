@@ -78,8 +78,13 @@ impl Call {
 
     /// What the client sends for these words to come to its peer.
     pub(super) fn message(&mut self, words: &[u8]) -> Vec<u8> {
+        self.message_to(self.peer.local_addr().unwrap(), words)
+    }
+
+    /// The same to a peer that its socket need not be.
+    pub(super) fn message_to(&mut self, peer: SocketAddr, words: &[u8]) -> Vec<u8> {
         let mut message = vec![0; words.len() + TRANSMIT_MAX];
-        let peer = PeerAddr(self.peer.local_addr().unwrap());
+        let peer = PeerAddr(peer);
         let length = self.engine.send(peer, words, &mut message).unwrap();
         message.truncate(length);
         message
@@ -105,9 +110,22 @@ impl Call {
         }
     }
 
+    /// Waits to be told of an ICMP error: its peer, type and code.
+    #[track_caller]
+    pub(super) fn icmp(&mut self) -> (SocketAddr, (u8, u8)) {
+        let mut told = None;
+        self.run_until(|event| {
+            if let Event::Icmp { peer, icmp } = event {
+                told = Some((peer.0, (icmp.kind, icmp.code)));
+            }
+            told.is_some()
+        });
+        told.unwrap()
+    }
+
     /// Serves the engine until it says what is wanted.
     #[track_caller]
-    fn run_until(&mut self, wanted: impl Fn(&Event) -> bool) {
+    fn run_until(&mut self, mut wanted: impl FnMut(&Event) -> bool) {
         let mut buffer = [0; TRANSMIT_MAX];
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {

@@ -55,12 +55,8 @@ pub(super) struct Ground {
 
 impl Lane {
     /// Hosts with a relay whose packets take this lane.
-    pub(super) fn start(self, setup: Setup) -> Ground {
-        self.start_on(hosts(), setup)
-    }
-
-    /// The same on hosts that were made for it.
-    pub(super) fn start_on(self, hosts: Hosts, mut setup: Setup) -> Ground {
+    pub(super) fn start(self, mut setup: Setup) -> Ground {
+        let hosts = hosts();
         if self == Self::Sockets {
             return Ground {
                 relay: Relay::start_with(&hosts, &setup),
@@ -93,7 +89,7 @@ impl Lane {
 }
 
 /// Lets a host take what programs send to it.
-pub(super) fn far_end(host: &Host) -> FarEnd {
+fn far_end(host: &Host) -> FarEnd {
     FarEnd::open(host, "eth0").unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -141,13 +137,14 @@ impl Count {
         }
     }
 
-    /// Data packets that came to sockets, and those that did not.
+    /// Data packets that came to sockets, and those that were relayed in the kernel.
     fn since(&self, before: &Self) -> [u64; 2] {
-        let control = xdp(&self.metrics, "control") - xdp(&before.metrics, "control");
-        let data = self.sent - before.sent - control;
+        let more = |what: &str| xdp(&self.metrics, what) - xdp(&before.metrics, what);
+        let control = more("control");
+        let answered = more("binding_answered");
+        let data = self.sent - before.sent - control - answered;
         let to_sockets = (self.to_sockets - before.to_sockets).saturating_sub(control);
-        let forwarded = xdp(&self.metrics, "forwarded") - xdp(&before.metrics, "forwarded");
-        [to_sockets, forwarded.min(data)]
+        [to_sockets, (more("forwarded") - answered).min(data)]
     }
 }
 
@@ -160,7 +157,7 @@ const PROVEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// A number of UDP's over both families, since the host was made.
 #[track_caller]
-pub(super) fn datagrams(host: &Host, name: &str) -> u64 {
+fn datagrams(host: &Host, name: &str) -> u64 {
     let text = |file: &str| host.run("cat", [file]).unwrap();
     let v4 = text("/proc/net/snmp");
     let mut rows = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));

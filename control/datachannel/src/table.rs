@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) is_announced: bool,
     /// Whether the application has sent anything since it was last told that little is buffered.
     pub(crate) is_low_news: bool,
+    /// Whether the beginning of an SCTP message has come on this channel, and its end has not.
+    pub(crate) is_amid: bool,
     /// Whether parts of an old-style message have arrived and more must follow.
     pub(crate) is_amid_parts: bool,
     /// Bytes of the message that is arriving.
@@ -177,6 +179,7 @@ impl Table {
             is_established,
             is_announced: is_established,
             is_low_news: false,
+            is_amid: false,
             is_amid_parts: false,
             message_bytes: 0,
         };

@@ -26,6 +26,7 @@ mod addr;
 mod drop;
 mod entropy;
 mod forwarding;
+mod meter;
 mod rate;
 mod shared_rate;
 mod time;
@@ -40,6 +41,7 @@ pub use forwarding::{
     Action, AllocationEntry, AllocationId, ChannelEntry, ChannelNumber, Command, CommandError,
     CommandId, Entry, EntryKey, PermissionEntry, PortRule, UserId,
 };
+pub use meter::Meter;
 pub use rate::{RateLimit, TokenBucket};
 pub use shared_rate::SharedBucket;
 pub use time::{Deadline, DeadlineReason, Timestamp};

@@ -29,9 +29,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use turnpike_abi::{Config, Traffic};
-use turnpike_types::{Action, AllocationId, CommandError, Timestamp};
+use turnpike_types::{Action, AllocationId, CommandError, DropReason, Meter, Timestamp};
 
 use crate::counters::Counters;
+use crate::meter::Buckets;
 use crate::next_hop::{HopId, NextHops, Way};
 use record::Record;
 
@@ -43,6 +44,7 @@ pub(crate) use users::Users;
 pub(crate) struct Shared {
     pub(crate) hops: Arc<NextHops>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) meter: Buckets,
     pub(crate) users: Mutex<Users>,
     pub(crate) layout: Config,
     /// Our addresses that relayed ones are taken from.
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
 /// One shard's entries in the programs' tables.
 pub struct Tables {
     inner: Mutex<Inner>,
+    shard: u32,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
@@ -73,15 +77,17 @@ impl fmt::Debug for Tables {
 }
 
 impl Tables {
-    pub(crate) const fn new(shard: u32, shared: Arc<Shared>, maps: Maps) -> Self {
+    pub(crate) fn new(shard: u32, shared: Arc<Shared>, maps: Maps) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 shard,
-                shared,
+                shared: Arc::clone(&shared),
                 maps,
                 records: Vec::new(),
                 left_out: 0,
             }),
+            shard,
+            shared,
         }
     }
 
@@ -115,15 +121,19 @@ impl Tables {
     }
 }
 
+impl Meter for Tables {
+    fn charge(&self, id: AllocationId, now: Timestamp, bytes: usize) -> Result<(), DropReason> {
+        let slot = self.shared.slot(self.shard, id);
+        let slot = slot.ok_or(DropReason::NoAllocation)?;
+        let meter = &self.shared.meter;
+        meter.charge(slot, id.generation, bytes, now.as_nanos())
+    }
+}
+
 impl Inner {
     /// The slot among those of all shards; `None` beyond the room there is.
     fn slot(&self, id: AllocationId) -> Option<u32> {
-        let layout = &self.shared.layout;
-        let slot = id
-            .slot
-            .checked_mul(layout.shards)?
-            .checked_add(self.shard)?;
-        (slot < layout.allocations).then_some(slot)
+        self.shared.slot(self.shard, id)
     }
 
     fn record(&mut self, id: AllocationId) -> Result<&mut Record, CommandError> {
@@ -136,6 +146,13 @@ impl Inner {
 }
 
 impl Shared {
+    /// Slots of shards alternate.
+    fn slot(&self, shard: u32, id: AllocationId) -> Option<u32> {
+        let slot = id.slot.checked_mul(self.layout.shards)?;
+        let slot = slot.checked_add(shard)?;
+        (slot < self.layout.allocations).then_some(slot)
+    }
+
     /// The next hop to a peer, by its address alone or with its port.
     fn hop_to_peer(&self, from: IpAddr, to: IpAddr, port: Option<u16>) -> HopId {
         if !self.relay_ips.contains(&to) {

@@ -6,8 +6,9 @@ use turnpike_abi::{
     Address, Client, Endpoint, Flow, FlowKey, Local, LocalKey, Permission, maps as names,
 };
 use turnpike_types::{
-    AllocationEntry, ChannelEntry, ChannelNumber, ClientAddr, Entry, EntryKey, FiveTuple, PeerAddr,
-    PermissionEntry, PortRule, RateLimit, RelayedAddr, ServerAddr, Transport, UserId,
+    AllocationEntry, ChannelEntry, ChannelNumber, ClientAddr, DropReason, Entry, EntryKey,
+    FiveTuple, Meter, PeerAddr, PermissionEntry, PortRule, RateLimit, RelayedAddr, ServerAddr,
+    Transport, UserId,
 };
 
 use super::*;
@@ -51,6 +52,11 @@ fn bench(channels: u32) -> Bench {
     let shared = Arc::new(Shared {
         hops: Arc::new(hops),
         counters: Arc::new(plane::counters(&loaded, layout).unwrap()),
+        meter: Buckets {
+            counters: Arc::new(plane::counters(&loaded, layout).unwrap()),
+            users: plane::lines(&loaded, names::USERS, sizes.users, 4).unwrap(),
+            layout,
+        },
         users: Mutex::new(Users::new(buckets, sizes.users)),
         layout,
         relay_ips: ["192.0.2.1", "2001:db8::1"]
@@ -401,6 +407,48 @@ fn bucket_of_a_limited_user_is_emptied_for_each_user_that_gets_its_place() {
     bench.revoke(key);
     bench.revoke(Entry::Allocation(limited(1, 17)).key());
     assert_eq!(bench.entries(), 0);
+}
+
+/// What the programs take from a bucket is gone for packets that go through sockets, and so the other
+/// way round: they are charged to the same words.
+#[test]
+fn packets_through_sockets_are_charged_to_the_buckets_of_the_programs() {
+    let bench = bench(8);
+    let limit = |packets| RateLimit {
+        packets_per_second: Some(packets),
+        bytes_per_second: Some(1_000),
+    };
+    let mut entry = allocation(0);
+    (entry.allocation_limit, entry.user_limit) = (limit(10), limit(15));
+    bench.install(Entry::Allocation(entry));
+    let charge = |slot, now, bytes| bench.tables.charge(id(slot), now, bytes);
+    let rate = Err(DropReason::AllocationRate);
+    assert_eq!(charge(0, NOW, 1), rate, "it begins empty");
+    let full = NOW + std::time::Duration::from_secs(2);
+    let taken = |slot, now| {
+        (0..100)
+            .take_while(|_| charge(slot, now, 1).is_ok())
+            .count()
+    };
+    assert_eq!(taken(0, full), 10);
+    entry = AllocationEntry {
+        allocation_limit: RateLimit::UNLIMITED,
+        user_limit: limit(15),
+        ..allocation(1)
+    };
+    bench.install(Entry::Allocation(entry));
+    assert_eq!(taken(1, full), 5, "of the same user");
+    assert_eq!(charge(1, full, 1), Err(DropReason::UserRate));
+    let later = full + std::time::Duration::from_secs(2);
+    assert_eq!(charge(0, later, 1_001), rate, "more bytes than a second's");
+    assert_eq!(taken(0, later), 10, "what was refused has cost nothing");
+    assert_eq!(charge(3, later, 1), Err(DropReason::NoAllocation));
+    let line = bench
+        .shared
+        .counters
+        .line(bench.shared.layout.terms_line(1));
+    let full_at = line.unwrap()[turnpike_abi::Terms::BUCKETS].load(Ordering::Relaxed);
+    assert!(full_at > later.as_nanos(), "in the programs' own table");
 }
 
 /// A reader that looks an entry up as fast as it can, while the entry is refreshed, taken out and put

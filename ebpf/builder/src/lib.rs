@@ -38,7 +38,7 @@ pub fn build(workspace: &str, name: &str) -> Result<(), String> {
     let object = match find() {
         Ok((compiler, linker)) => {
             println!("{name}: built by {compiler}");
-            Ok(compile(&compiler, &linker, &workspace, &out)?)
+            Ok(compile(&compiler, &linker, &workspace, &out.join(name))?)
         }
         Err(missing) => {
             println!("cargo::warning={name}: no eBPF programs: {missing}");
@@ -78,9 +78,8 @@ fn compile(
     compiler: &Compiler,
     linker: &Path,
     workspace: &Path,
-    out: &Path,
+    target: &Path,
 ) -> Result<PathBuf, String> {
-    let target = out.join("ebpf");
     let flags: Vec<String> = [
         &format!("linker={}", linker.display()),
         "link-arg=--btf",
@@ -98,7 +97,7 @@ fn compile(
         .current_dir(workspace)
         .args(["build", "--locked", "--release", "--target", TARGET])
         .args(["-Z", "build-std=core", "--target-dir"])
-        .arg(&target)
+        .arg(target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     let output = scrubbed(&mut cargo)
         .output()

@@ -13,7 +13,7 @@ use turnpike_abi::{Address, Endpoint, Reason, sum};
 use crate::crc;
 use crate::from_client;
 use crate::indication::{COOKIE, FINGERPRINT, pair};
-use crate::memory::{forget, read, write};
+use crate::memory::{bounded, forget, read, write};
 use crate::packet::{IPV4, IPV6, PROTOCOL_UDP, Packet, UDP};
 use crate::rewrite::covered;
 
@@ -277,13 +277,13 @@ fn write_headers(
     let checksum = sum::udp_field(total + covered(from, to, length));
     let ports = u64::from(from.port) | u64::from(to.port) << 16;
     let rest = u64::from((length as u16).to_be()) | u64::from(checksum) << 16;
-    write(ctx, packet.payload - UDP, ports | rest << 32)?;
+    write(ctx, bounded(packet.payload - UDP), ports | rest << 32)?;
     write(ctx, 0, macs.0)?;
     write(ctx, 8, macs.1)?;
     if from.address.is_v4() {
-        write_ipv4(ctx, packet.payload - UDP - IPV4, from, to, length)
+        write_ipv4(ctx, bounded(packet.payload - UDP - IPV4), from, to, length)
     } else {
-        write_ipv6(ctx, packet.payload - UDP - IPV6, from, to, length)
+        write_ipv6(ctx, bounded(packet.payload - UDP - IPV6), from, to, length)
     }
 }
 

@@ -1,12 +1,10 @@
 //! Send and Data indications (RFC 8656 section 11): reading the one, writing the other.
 
-use core::arch::asm;
-
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Address, Client, Endpoint, FlowKey, NextHop, Reason, sum};
 
-use crate::memory::{forget, read, write};
+use crate::memory::{bounded, forget, read, write};
 use crate::packet::Packet;
 use crate::plan::{Form, Payer, Payload, Plan};
 use crate::tables::is_relayed;
@@ -127,6 +125,7 @@ impl Read {
         if behind > packet.length {
             return Err(Reason::Unusual);
         }
+        let behind = bounded(behind);
         let second = read::<u32>(ctx, packet.payload + behind).ok_or(Reason::Unusual)?;
         let known = words(head) + u64::from(first) + u64::from(second);
         match second {
@@ -191,7 +190,7 @@ fn last(ctx: &XdpContext, packet: &Packet, at: usize) -> Result<u64, Reason> {
     if at + 8 != packet.length {
         return Err(Reason::Unusual);
     }
-    match read::<[u32; 2]>(ctx, packet.payload + at) {
+    match read::<[u32; 2]>(ctx, packet.payload + bounded(at)) {
         Some([FINGERPRINT, value]) => Ok(u64::from(FINGERPRINT) + u64::from(value)),
         _ => Err(Reason::Unusual),
     }
@@ -245,13 +244,10 @@ fn address<const WORDS: usize>(value: &[u32; WORDS], head: &[u32; 5]) -> Result<
 #[inline(always)]
 pub fn sum_of_padding(ctx: &XdpContext, offset: usize, count: usize) -> u64 {
     let byte = |index: usize| {
-        let mut at = offset + index;
         if index >= count {
             return 0;
         }
-        // The compiler knows how far this reaches, and leaves out what would tell the verifier.
-        // SAFETY: the register is set to what it is.
-        unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack)) };
+        let at = bounded(offset + index);
         let byte = read::<u8>(ctx, at).unwrap_or(0);
         // The machine is little-endian: a word's first byte is its lower half.
         u64::from(byte) << ((at & 1) * 8)

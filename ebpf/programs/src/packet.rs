@@ -6,7 +6,7 @@
 use aya_ebpf::programs::XdpContext;
 use turnpike_abi::{Address, Endpoint, Reason, sum};
 
-use crate::memory::{forget, pointer, read};
+use crate::memory::{bounded, forget, pointer, read};
 
 /// A UDP datagram in a frame.
 pub struct Packet {
@@ -195,6 +195,7 @@ impl Udp {
         if said != length || said < UDP || said > DATAGRAM_MAX {
             return Err(Reason::BadHeader);
         }
+        let said = bounded(said);
         if ctx.data() + offset + said > ctx.data_end() {
             return Err(Reason::BadHeader);
         }

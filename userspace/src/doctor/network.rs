@@ -33,7 +33,7 @@ fn local_ports(range: &str, reserved: &str, relay: &RangeInclusive<u16>) -> Find
             Verdict::Warn,
             format!(
                 "ports {first}-{last} are the relay's too: the kernel may give one to another program \
-                 of this host, whose answers the fast path then takes for a stranger's"
+                 of this host, which then hears nothing: all that comes there is the relay's"
             ),
         )
         .cured_by(format!(

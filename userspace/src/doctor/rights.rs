@@ -9,7 +9,7 @@ struct Right {
     without: &'static str,
 }
 
-/// All that the fast path uses (capabilities(7)).
+/// All that the fast path needs (capabilities(7)).
 const RIGHTS: [Right; 4] = [
     Right {
         bit: 39,

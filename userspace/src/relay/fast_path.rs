@@ -143,3 +143,40 @@ fn settings(
         strangers_per_second: config.strangers_per_second.unwrap_or(STRANGERS_PER_SECOND),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use turnpike_abi::Config;
+    use turnpike_turn::server::owner;
+
+    #[test]
+    fn kernel_steers_each_port_to_the_shard_that_hands_it_out() {
+        for (first, last) in [
+            (49_152, 65_535),
+            (50_001, 50_100),
+            (1, 65_535),
+            (60_000, 60_000),
+        ] {
+            for shards in [1, 2, 3, 7, 64] {
+                let config = Config {
+                    stranger_cost: 0,
+                    stranger_full: 0,
+                    relay_port_min: first,
+                    relay_port_max: last,
+                    flags: 0,
+                    cpus: 1,
+                    shards: u32::from(shards),
+                    allocations: 1,
+                };
+                for port in 1..=u16::MAX {
+                    let theirs = owner(&(first..=last), shards, port).map(u32::from);
+                    assert_eq!(
+                        config.shard(port),
+                        theirs,
+                        "{port} of {first}-{last}, {shards}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -169,7 +169,7 @@ impl Shard {
     pub fn new(config: ShardConfig, inbox: Inbox, tally: Arc<Tally>) -> Result<Self, ShardError> {
         let now = clock::now();
         let mut entropy = SystemEntropy::new()?;
-        let forwarder = Forwarder::new(
+        let mut forwarder = Forwarder::new(
             ForwarderConfig {
                 entries_max: config.entries_max,
                 services: config.engine.services.clone(),
@@ -178,6 +178,10 @@ impl Shard {
             },
             &mut entropy,
         );
+        if let Some(tables) = &config.fast_path {
+            // A limit holds for both lanes together.
+            forwarder = forwarder.metered_by(Arc::clone(tables) as _);
+        }
         let hop = Hop::new(config.engine.shard, config.mailboxes);
         let mut server = Server::new(config.engine, entropy, now)?;
         server.set_wall_clock(now, clock::unix_seconds());

@@ -111,3 +111,24 @@ pub(super) fn probe(relayed: SocketAddr) -> Result<(), CommandError> {
     };
     bound().map_err(|error| relay_refusal(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn port_is_probed_and_left_free() {
+        for ip in ["127.0.0.1", "::1"] {
+            let taken = UdpSocket::bind((ip, 0)).unwrap();
+            let address = taken.local_addr().unwrap();
+            assert_eq!(probe(address), Err(CommandError::PortInUse));
+            drop(taken);
+            assert_eq!(probe(address), Ok(()));
+            assert_eq!(probe(address), Ok(()));
+        }
+        let foreign = "192.0.2.1:50000".parse().unwrap();
+        assert_eq!(probe(foreign), Err(CommandError::OutOfResources));
+    }
+}

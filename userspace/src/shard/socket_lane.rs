@@ -1,11 +1,12 @@
 //! The socket lane: carries the engine's commands out with one UDP socket a relayed address, or with
-//! those of the shard where the kernel steers relayed ports to it (`relays`), and relays each packet in the buffer it came in: with its prefix written before it in place, or, where
-//! it is one of a run and another packet lies there, gathered with a prefix kept beside.
+//! those of the shard where the kernel steers relayed ports to it (`relays`). It relays each packet in
+//! the buffer it came in: with its prefix written before it in place, or, where it is one of a run and
+//! another packet lies there, gathered with a prefix kept beside.
 //!
-//! It is the portable mode: it needs no right but to open ports. What an XDP lane would do and this
-//! one does not: TTL and hop limit start anew on the relayed datagram, DSCP and ECN are those of
-//! the socket (zero), and fragments are reassembled by the kernel before they get here; RFC 8656
-//! sections 13 to 16 allow all of it. DF is clear unless a client asks (section 18.9).
+//! With a socket a relayed address it is the portable mode: it needs no right but to open ports. What an
+//! XDP lane would do and this one does not: TTL and hop limit start anew on the relayed datagram, DSCP
+//! and ECN are those of the socket (zero), and fragments are reassembled by the kernel before they get
+//! here; RFC 8656 sections 13 to 16 allow all of it. DF is clear unless a client asks (section 18.9).
 //!
 //! Commands come one by one through [`SocketLane::carry_out`], the interface that another lane
 //! would offer too. Bounded by the ring's buffers and by the engine's quotas; a packet that finds

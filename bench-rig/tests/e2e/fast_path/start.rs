@@ -10,10 +10,8 @@ use turnpike_bench_rig::netns::{Hosts, Process};
 use super::SAID_WITHIN;
 use crate::call::Call;
 use crate::hosts;
-use crate::lane::{Lane, SECTION};
-use crate::load::{CHANNELS, INDICATIONS_V6};
+use crate::lane::{Ground, Lane, SECTION};
 use crate::relay::{Relay, Setup};
-use crate::uclient::all_arrive;
 
 /// All that the fast path needs of a user who may otherwise nothing.
 const RIGHTS: &str = "-all,+bpf,+net_admin,+net_raw,+perfmon";
@@ -41,8 +39,15 @@ fn user_with_exactly_the_rights_that_are_told_has_the_fast_path() {
          {place}/turnpike.toml"
     );
     let ground = Lane::Kernel.start(with_shell(&shell));
-    all_arrive(&ground.hosts, &ground.relay, &[CHANNELS]);
-    ground.took_its_lane();
+    relays_in_the_kernel(&ground);
+}
+
+#[track_caller]
+fn relays_in_the_kernel(ground: &Ground) {
+    Call::open(&ground.hosts).until_carried(true);
+    for reason in ["channel_to_peer", "peer_to_channel"] {
+        assert!(ground.xdp(reason) > 0, "{reason}");
+    }
 }
 
 /// What the programs do without: a bpffs, and the kernel's own types.
@@ -53,8 +58,7 @@ fn host_without_bpffs_and_kernel_types_has_the_fast_path() {
          mount -t tmpfs none /sys/fs/bpf; mount -t tmpfs none /sys/kernel/btf\n\
          exec \"$@\"' sh \"$@\"";
     let ground = Lane::Kernel.start(with_shell(shell));
-    Call::open(&ground.hosts).until_carried(true);
-    assert!(ground.xdp("channel_to_peer") > 0);
+    relays_in_the_kernel(&ground);
 }
 
 /// In `auto`: one line, and calls go through sockets.
@@ -70,7 +74,7 @@ fn says_and_relays(hosts: &Hosts, setup: Setup, words: &[&str]) -> Relay {
         .process
         .wait_for_line("what is missing", SAID_WITHIN, said)
         .unwrap_or_else(|error| panic!("{error}"));
-    all_arrive(hosts, &relay, &[CHANNELS, INDICATIONS_V6]);
+    Call::open(hosts).until_carried(true);
     relay
 }
 

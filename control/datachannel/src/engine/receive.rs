@@ -13,6 +13,11 @@ impl DataChannels {
     /// Takes the next message from the association.
     pub(super) fn take(&mut self, incoming: Incoming) {
         let id = ChannelId(incoming.stream.0);
+        let is_amid = self.table.entry(id).is_some_and(|entry| entry.is_amid);
+        if !incoming.is_begin && !is_amid {
+            // The rest of what was judged, or belonged to an earlier channel of this id.
+            return;
+        }
         let content = Content::of(incoming.ppid);
         match (content, self.table.get_mut(id)) {
             (Some(Content::Dcep), _) => self.take_dcep(id, &incoming),
@@ -53,6 +58,7 @@ impl Entry {
     /// A message, or a part of one, as the application sees it.
     fn assemble(&mut self, channel: ChannelId, content: Content, incoming: Incoming) -> Message {
         let is_begin = incoming.is_begin && !self.is_amid_parts;
+        self.is_amid = !incoming.is_end;
         let (kind, is_last) = match content {
             // Nothing at all: the peer gave the message up.
             Content::Part(kind) => (kind, incoming.payload.is_empty()),

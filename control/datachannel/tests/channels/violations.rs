@@ -1,9 +1,13 @@
 //! What a peer may do wrong, and that each costs it the channel and nothing more.
 
-use turnpike_datachannel::{Channel, ChannelId, DataChannels, DcepError, Event, Limits, Violation};
+use std::time::Duration;
+
+use turnpike_datachannel::{
+    Channel, ChannelId, DataChannels, DcepError, Event, Kind, Limits, Violation,
+};
 use turnpike_sctp::{Association, Event as Below, StreamId};
 
-use crate::support::{Net, against_bare};
+use crate::support::{Net, against_bare, whole};
 
 const OPEN: &[u8] = b"\x03\x00\x01\x00\0\0\0\0\0\x01\0\0x";
 const ACK: &[u8] = b"\x02";
@@ -126,6 +130,23 @@ fn maximum_holds_for_the_parts_of_a_message_together() {
 }
 
 #[test]
+fn rest_of_a_message_that_was_refused_does_not_reach_the_next_channel_of_its_id() {
+    let mut net = against_bare(|config| config.association.partial_delivery_bytes = 3_000);
+    let id = ChannelId(0);
+    net.say(id.0, 51, &[b'x'; 200_000]);
+    // Long enough for its first parts and for our reset.
+    net.run_for(Duration::from_millis(45));
+    assert_eq!(net.a_events, [Event::Violation(id, Violation::NoChannel)]);
+    let opened = net.a.open(net.now, Channel::named("new"));
+    assert_eq!(opened, Ok(id));
+    net.say(id.0, 50, ACK);
+    net.say(id.0, 51, b"new");
+    net.run();
+    assert_eq!(net.a_messages, [whole(id, Kind::Text, b"new")]);
+    assert_eq!(net.a_events.len(), 2, "{:?}", net.a_events);
+}
+
+#[test]
 fn channels_and_names_above_the_limits_are_answered_by_a_reset() {
     let limits = Limits {
         channels_max: 3,
@@ -173,7 +194,7 @@ fn stray_messages_on_every_stream_leave_nothing_behind() {
             net.run();
         }
     }
-    net.run_for(std::time::Duration::from_secs(60));
+    net.run_for(Duration::from_secs(60));
     assert_eq!(net.a_events.len(), 2_000);
     assert_eq!(net.a.channel_count(), 0);
     assert_eq!(net.a.open(net.now, Channel::named("")), Ok(ChannelId(0)));

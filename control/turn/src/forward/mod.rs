@@ -23,8 +23,8 @@ use core::net::SocketAddr;
 use core::ops::Range;
 
 use turnpike_types::{
-    Action, AllocationId, CommandError, DropReason, Entropy, FiveTuple, PeerAddr, RelayedAddr,
-    Timestamp,
+    Action, AllocationId, CommandError, DropReason, Entropy, FiveTuple, Meter, PeerAddr,
+    RelayedAddr, Timestamp,
 };
 
 use crate::{RelayAddress, services};
@@ -60,6 +60,8 @@ pub struct Forwarder {
     relay_map: Vec<RelayAddress>,
     transaction_ids: TransactionIds,
     counters: ForwardCounters,
+    /// Another lane's buckets, in the place of those of the table.
+    meter: Option<Arc<dyn Meter>>,
 }
 
 impl Forwarder {
@@ -75,6 +77,16 @@ impl Forwarder {
             relay_map,
             transaction_ids: TransactionIds::new(entropy),
             counters: ForwardCounters::default(),
+            meter: None,
+        }
+    }
+
+    /// Has packets charged to limits that another lane keeps too.
+    #[must_use]
+    pub fn metered_by(self, meter: Arc<dyn Meter>) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self
         }
     }
 
@@ -152,6 +164,10 @@ impl Forwarder {
             .records
             .payers(slot)
             .ok_or(DropReason::NoAllocation)?;
+        if let Some(meter) = &self.meter {
+            let generation = allocation.generation;
+            return meter.charge(AllocationId { slot, generation }, now, bytes);
+        }
         let before = allocation.bucket;
         if !allocation.bucket.take(&allocation.limit, now, bytes) {
             return Err(DropReason::AllocationRate);

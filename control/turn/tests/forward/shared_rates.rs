@@ -1,14 +1,14 @@
 //! One user's limit over the lanes of several engines.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use turnpike_turn::forward::{UserBuckets, Verdict};
 use turnpike_types::{
-    Action, AllocationEntry, AllocationId, DropReason, Entry, EntryKey, FiveTuple, RateLimit,
-    RelayedAddr, Transport, UserId,
+    Action, AllocationEntry, AllocationId, DropReason, Entry, EntryKey, FiveTuple, Meter,
+    RateLimit, RelayedAddr, Timestamp, Transport, UserId,
 };
 
 use crate::world::*;
@@ -288,4 +288,34 @@ fn the_comparison_sees_packets_relayed_and_refused() {
         sent.collect::<Vec<_>>(),
         [true, true, true, true, false, false]
     );
+}
+
+/// Notes what it is asked for, and refuses what has no payload.
+#[derive(Debug, Default)]
+struct Other(Mutex<Vec<(AllocationId, Timestamp, usize)>>);
+
+impl Meter for Other {
+    fn charge(&self, id: AllocationId, now: Timestamp, bytes: usize) -> Result<(), DropReason> {
+        self.0.lock().unwrap().push((id, now, bytes));
+        (bytes > 0).then_some(()).ok_or(DropReason::UserRate)
+    }
+}
+
+#[test]
+fn packets_are_charged_to_another_lanes_buckets_where_it_keeps_them() {
+    let meter = Arc::new(Other::default());
+    let mut world = World::empty(100);
+    world.forwarder = world.forwarder.metered_by(Arc::clone(&meter) as _);
+    let nothing = RateLimit {
+        packets_per_second: Some(0),
+        bytes_per_second: None,
+    };
+    allocate(&mut world, 1, UserId(1), nothing);
+    assert!(matches!(send(&mut world, 1, 7), Verdict::ToPeer(_)));
+    assert_eq!(send(&mut world, 1, 0), dropped(DropReason::UserRate));
+    let relayed = relayed(1).0.to_string();
+    let heard = world.peer_sends(&relayed, PEER, 9);
+    assert!(matches!(heard, Verdict::ToClient(_)));
+    let charged = [7, 0, 9].map(|bytes| (id(1), world.now, bytes));
+    assert_eq!(*meter.0.lock().unwrap(), charged);
 }
