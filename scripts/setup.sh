@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh             everything `make test` needs
 #   scripts/setup.sh --run-only  what `make run` needs: cargo and a C compiler
+#   scripts/setup.sh --kernels   what `make test-kernels` needs beside that: qemu, and Debian 12's kernel
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:$HOME/.cargo/bin"
@@ -12,6 +13,9 @@ NEXTEST_VERSION=0.9.143
 BPF_LINKER_VERSION=0.13.0
 # The LLVM that stable Rust carries; a linker built on another one cannot read what rustc writes.
 LLVM_VERSION=22
+# Debian's packages that are unpacked in a folder of their own, and not installed.
+KERNEL_PACKAGES=(linux-image-cloud-amd64 busybox-static)
+KERNELS=${TURNPIKE_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/turnpike/kernels}
 
 main() {
     need_cargo
@@ -38,7 +42,15 @@ main() {
             python_venv
             say "everything is there"
             ;;
-        *) die "unknown option $1 (known: --run-only)" ;;
+        --kernels)
+            want cc build-essential
+            want qemu-system-x86_64 qemu-system-x86
+            install_wanted
+            rust_parts
+            ebpf_parts
+            kernels
+            ;;
+        *) die "unknown option $1 (known: --run-only, --kernels)" ;;
     esac
 }
 
@@ -137,6 +149,25 @@ ebpf_parts() {
     LLVM_PREFIX=$prefix LLVM_SYS_221_PREFIX=$prefix cargo install bpf-linker --locked \
         --version "$BPF_LINKER_VERSION" --no-default-features --features "llvm-$LLVM_VERSION" \
         || say "bpf-linker could not be built: what needs eBPF programs will say so"
+}
+
+# The kernel that Debian 12 runs, and a shell for it, unpacked.
+kernels() {
+    [ ! -e "$KERNELS/complete" ] || return 0
+    have apt-get || die "no apt-get to fetch ${KERNEL_PACKAGES[*]} with"
+    apt_has "${KERNEL_PACKAGES[@]}" || die "this system's apt has no ${KERNEL_PACKAGES[*]}: Debian's has"
+    local image package work
+    # The package itself is empty: it names the newest image.
+    image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: *//p' | head -n 1)
+    say "fetching $image"
+    mkdir -p "$KERNELS"
+    work=$(mktemp -d "$KERNELS/fetching.XXXXXX")
+    (cd "$work" && apt-get download -q "$image" busybox-static)
+    for package in "$work"/*.deb; do
+        dpkg -x "$package" "$KERNELS/$(basename "${package%%_*}")"
+    done
+    rm -r "$work"
+    touch "$KERNELS/complete"
 }
 
 # Whether apt knows all of these packages; looks anew if it does not.

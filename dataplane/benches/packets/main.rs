@@ -72,7 +72,11 @@ fn kinds() -> Vec<Kind> {
     let all = [Kind::Ipv4, Kind::Pairs, Kind::Ipv6];
     let is_named = |kind: &Kind| std::env::args().any(|text| text == format!("{kind:?}"));
     let named: Vec<Kind> = all.into_iter().filter(is_named).collect();
-    if named.is_empty() { all.to_vec() } else { named }
+    if named.is_empty() {
+        all.to_vec()
+    } else {
+        named
+    }
 }
 
 /// Nanoseconds a packet.
