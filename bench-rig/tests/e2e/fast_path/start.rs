@@ -110,13 +110,13 @@ fn device_whose_driver_cannot_is_named_unless_the_kernel_may_run_programs() {
     let words = ["the driver of lo takes no XDP program", "fast_path.generic"];
     does_not_start(&hosts, &setup, &words);
     drop(says_and_relays(&hosts, setup, &words));
-    let setup = Setup {
+    let ground = Lane::Kernel.start(Setup {
         sections: format!("{sections}generic = true\n"),
         ..Setup::default()
-    };
-    let relay = Relay::start_with(&hosts, &setup);
+    });
     let said = |line: &str| line.contains("client0 (native), lo (generic)");
-    relay
+    ground
+        .relay
         .process
         .wait_for_line("how it runs", SAID_WITHIN, said)
         .unwrap_or_else(|error| panic!("{error}"));
