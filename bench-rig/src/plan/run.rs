@@ -136,12 +136,15 @@ impl Run {
             Experiment::Latency => self.latency(),
             Experiment::Cycles => vec![cycles::measure(&mut self.stage, &everybody)],
             // The fast path has no socket an allocation.
-            Experiment::Memory => [(name, &*everybody), ("xdp-memory", &[Who::FastPath])]
+            Experiment::Memory => [(name, &*everybody), ("xdp-memory", &[Who::FastPath][..])]
                 .map(|(name, who)| memory::measure(&mut self.stage, name, who))
                 .into(),
-            Experiment::Allocations => [(name, &*everybody), ("xdp-allocations", &[Who::FastPath])]
-                .map(|(name, who)| memory::ceiling(&self.stage, name, who))
-                .into(),
+            Experiment::Allocations => [
+                (name, &*everybody),
+                ("xdp-allocations", &[Who::FastPath][..]),
+            ]
+            .map(|(name, who)| memory::ceiling(&self.stage, name, who))
+            .into(),
             Experiment::Noise => {
                 let own = Who::Relay(0);
                 vec![cost::noise(&mut self.stage, name, what, &BURSTY, own)]
