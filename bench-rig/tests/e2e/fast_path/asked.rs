@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 use turnpike_bench_rig::load::live::far_end::FarEnd;
 use turnpike_bench_rig::netns::{Hosts, PEER_V4, RELAY_V4};
 
+use super::settle;
 use crate::call::Call;
 use crate::hosts;
 use crate::lane::{Ground, Lane, SECTION};
@@ -60,8 +61,9 @@ fn why_says_which_lane_each_direction_of_a_pair_takes() {
         sections: format!("{SECTION}channels = 1\n"),
         ..Setup::default()
     });
-    let mut calls = [Call::open(&ground.hosts), Call::open(&ground.hosts)];
-    calls.iter_mut().for_each(|call| call.until_carried(true));
+    let mut first = Call::open(&ground.hosts);
+    settle(&ground, &mut first);
+    let calls = [first, Call::open(&ground.hosts)];
     let ends = |call: &Call| {
         [&call.client, &call.peer].map(|socket| socket.local_addr().unwrap().to_string())
     };
@@ -170,7 +172,7 @@ fn doctor_names_the_command_that_cures_a_host_that_would_not_do() {
 #[test]
 fn doctor_knows_the_relay_that_runs() {
     let ground = Lane::Kernel.start(Setup::default());
-    Call::open(&ground.hosts).until_carried(true);
+    settle(&ground, &mut Call::open(&ground.hosts));
     let (said, status) = ask(&ground.hosts, &["doctor"]);
     assert_eq!(status, Some(0), "{said}");
     let examined = Examined(said);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use turnpike_bench_rig::netns::PEER_V4;
 
-use super::SAID_WITHIN;
+use super::{SAID_WITHIN, settle};
 use crate::call::{Call, PATIENCE, hears};
 use crate::lane::{Ground, Lane, SECTION};
 use crate::metrics::Metrics;
@@ -18,7 +18,7 @@ use crate::relay::Setup;
 fn five_tuple_that_is_used_again_has_nothing_of_the_old_allocation() {
     let ground = Lane::Kernel.start(Setup::default());
     let mut call = Call::open(&ground.hosts);
-    call.until_carried(true);
+    settle(&ground, &mut call);
     let message = call.message(WORDS);
     let (client, old_peer) = call.close();
     let bind = || UdpSocket::bind(SocketAddr::new(PEER_V4, 0)).unwrap();
@@ -43,7 +43,7 @@ fn end_under_traffic_lets_nothing_through_and_every_packet_is_counted() {
     let ground = Lane::Kernel.start(Setup::default());
     let before = balance(&ground);
     let mut call = Call::open(&ground.hosts);
-    call.until_carried(true);
+    settle(&ground, &mut call);
     let [in_time, late] = [b"in time ".as_slice(), LATE].map(|words| call.message(words));
     let [client, peer] = [&call.client, &call.peer].map(|it| it.try_clone().unwrap());
     let (is_over, stop, sent) = (
@@ -133,7 +133,7 @@ fn relay_that_stands_still_lets_calls_live_and_end() {
     });
     let mut call = Call::open(&ground.hosts);
     let began = Instant::now();
-    call.until_carried(true);
+    settle(&ground, &mut call);
     ground.relay.process.signal(Signal::STOP);
     let stopped = Instant::now();
     while stopped.elapsed() < Duration::from_secs(2) {
@@ -151,9 +151,10 @@ fn channels_that_find_no_room_go_through_sockets_and_it_is_said() {
         sections: format!("{SECTION}channels = 1\n"),
         ..Setup::default()
     });
-    let mut calls = [Call::open(&ground.hosts), Call::open(&ground.hosts)];
+    let mut first = Call::open(&ground.hosts);
+    settle(&ground, &mut first);
+    let mut calls = [first, Call::open(&ground.hosts)];
     let forwarded = || [ground.xdp("channel_to_peer"), ground.xdp("peer_to_channel")];
-    calls.iter_mut().for_each(|call| call.until_carried(true));
     let (before, by_lane) = (forwarded(), ground.xdp("lane"));
     assert!(calls.iter_mut().all(|call| call.carried() == [true; 2]));
     assert_eq!(forwarded(), before.map(|packets| packets + 1));

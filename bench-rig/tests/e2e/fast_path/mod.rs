@@ -8,7 +8,24 @@ mod counts;
 mod one_socket;
 mod start;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::call::{Call, PATIENCE};
+use crate::lane::Ground;
 
 /// How long the relay may take to say something, or to end.
 const SAID_WITHIN: Duration = Duration::from_secs(20);
+
+/// Waits until what a call sends is relayed in the kernel, both ways: neighbours are known then.
+#[track_caller]
+fn settle(ground: &Ground, call: &mut Call) {
+    let forwarded = || ["channel_to_peer", "peer_to_channel"].map(|reason| ground.xdp(reason));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let before = forwarded();
+        if call.carried() == [true; 2] && forwarded() == before.map(|packets| packets + 1) {
+            return;
+        }
+        assert!(Instant::now() < until, "not in the kernel");
+    }
+}

@@ -7,10 +7,10 @@ use aya::programs::loaded_programs;
 use turnpike_bench_rig::load::live::far_end::FarEnd;
 use turnpike_bench_rig::netns::{Hosts, Process};
 
-use super::SAID_WITHIN;
+use super::{SAID_WITHIN, settle};
 use crate::call::Call;
 use crate::hosts;
-use crate::lane::{Ground, Lane, SECTION};
+use crate::lane::{Lane, SECTION};
 use crate::relay::{Relay, Setup};
 
 /// All that the fast path needs of a user who may otherwise nothing.
@@ -39,15 +39,7 @@ fn user_with_exactly_the_rights_that_are_told_has_the_fast_path() {
          {place}/turnpike.toml"
     );
     let ground = Lane::Kernel.start(with_shell(&shell));
-    relays_in_the_kernel(&ground);
-}
-
-#[track_caller]
-fn relays_in_the_kernel(ground: &Ground) {
-    Call::open(&ground.hosts).until_carried(true);
-    for reason in ["channel_to_peer", "peer_to_channel"] {
-        assert!(ground.xdp(reason) > 0, "{reason}");
-    }
+    settle(&ground, &mut Call::open(&ground.hosts));
 }
 
 /// What the programs do without: a bpffs, and the kernel's own types.
@@ -58,7 +50,7 @@ fn host_without_bpffs_and_kernel_types_has_the_fast_path() {
          mount -t tmpfs none /sys/fs/bpf; mount -t tmpfs none /sys/kernel/btf\n\
          exec \"$@\"' sh \"$@\"";
     let ground = Lane::Kernel.start(with_shell(shell));
-    relays_in_the_kernel(&ground);
+    settle(&ground, &mut Call::open(&ground.hosts));
 }
 
 /// In `auto`: one line, and calls go through sockets.
