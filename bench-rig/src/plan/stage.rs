@@ -389,9 +389,10 @@ impl Trial {
         self.cost.process + self.cost.napi + self.cost.softirqs
     }
 
-    /// Whether the generator sent less than was wanted.
+    /// Whether the generator sent less than was wanted, or most of it late: then nobody was offered that
+    /// rate.
     pub(super) fn is_late(&self) -> bool {
-        self.sent() < SENT_MIN
+        self.sent() < SENT_MIN || self.tally.late > self.tally.sent / 2
     }
 
     /// A line for those who look for the reason of a figure.
