@@ -1,6 +1,6 @@
 //! The fast path beside its plain relaying, which every stranger's test does in both lanes: how it starts
-//! and ends, its relayed addresses, what becomes of calls whose allocation or room ends, what is counted, and what the commands
-//! say that look at it.
+//! and ends, its relayed addresses, what becomes of calls whose allocation or room ends, what is counted,
+//! and what the commands say that look at it.
 
 mod asked;
 mod calls;
