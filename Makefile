@@ -54,7 +54,7 @@ bench: ## measure the relay beside other relays, every row, about 25 minutes (ro
 	@scripts/bench.sh --pace full $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: ## the same in under 6 minutes: every mark, with shorter trials
+bench-quick: ## the socket lane's marks and the fast path's rate in under 6 minutes, with shorter trials
 	@scripts/bench.sh --pace quick $(ARGS)
 
 .PHONY: bench-sctp

@@ -3,7 +3,6 @@
 //! Needs root.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "test helpers: a panic is the failure report"
 )]

@@ -76,8 +76,8 @@ impl Experiment {
         Self::CpuCross,
     ];
 
-    /// Those with a mark, and what bounds them.
-    pub const QUICK: [Self; 13] = [
+    /// The marks of relaying through sockets, what bounds them, and the rates of the fast path.
+    pub const QUICK: [Self; 8] = [
         Self::Ceilings,
         Self::Rate,
         Self::CpuBursty,
@@ -86,11 +86,6 @@ impl Experiment {
         Self::Cycles,
         Self::Memory,
         Self::XdpRate,
-        Self::XdpCpu,
-        Self::XdpShare,
-        Self::Flood,
-        Self::FloodSpoofed,
-        Self::Binding,
     ];
 
     /// The name on the command line.

@@ -107,7 +107,7 @@ pub struct FastPathConfig {
     pub channels: Option<u32>,
     /// Permissions that there is room for. Default four an allocation.
     pub permissions: Option<u32>,
-    /// Unauthenticated requests a second from one source prefix. Default 10,000.
+    /// Unauthenticated requests a second from one source prefix. Default 1,000.
     pub strangers_per_second: Option<u32>,
 }
 

@@ -214,7 +214,7 @@ pub(super) struct FastPath {
     pub(super) permissions: Option<At<u32>>,
     /// Requests a second that are let through from one IPv4 address, or one IPv6 /64, outside of its
     /// allocations. The others end in the kernel.
-    #[schemars(range(min = 1), extend("default" = 10000))]
+    #[schemars(range(min = 1), extend("default" = 1000))]
     pub(super) strangers_per_second: Option<At<u32>>,
 }
 

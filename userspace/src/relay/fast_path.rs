@@ -24,7 +24,7 @@ const PERMISSIONS_EACH: u32 = 4;
 const STRANGERS: u32 = 65_536;
 
 /// Requests a second from one of them.
-const STRANGERS_PER_SECOND: u32 = 10_000;
+const STRANGERS_PER_SECOND: u32 = 1_000;
 
 /// Whether packets are relayed in the kernel.
 #[derive(Debug)]

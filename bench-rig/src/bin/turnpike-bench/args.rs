@@ -61,7 +61,7 @@ pub(crate) struct Args {
 /// How much time to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Pace {
-    /// Under six minutes: every mark, short trials
+    /// Under six minutes: the marks of the socket lane, the fast path's rate; short trials
     Quick,
     /// Under half an hour: every row, long trials, more rounds
     Full,
@@ -120,7 +120,7 @@ const NONE: &str = "none";
 
 const EXAMPLES: &str = "\
 Examples:
-  turnpike-bench --pace quick               every mark, in under six minutes
+  turnpike-bench --pace quick               what matters most, in under six minutes
   turnpike-bench --only cpu-bursty          one thing, of all relays
   turnpike-bench --only cpu-bursty --turnpike /tmp/mine --rival 4.6.1
   turnpike-bench --only rate --rival none   Turnpike alone, while you mend it

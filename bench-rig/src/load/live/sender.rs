@@ -30,7 +30,8 @@ pub(super) struct Sender<'h> {
     outgoing: Array<MapData, Value<Outgoing>>,
     filler: Array<MapData, [u8; FILLER_MAX]>,
     flows: u32,
-    /// As long as this run's longest frame: the kernel wants a frame to begin with.
+    /// The kernel wants a frame to begin with. Longer than any of this run's, so that each has its end
+    /// moved: else the kernel leaves the length that a relay's program gave it on its last way round.
     blank: Vec<u8>,
     /// To be dropped after the program that is attached to it.
     _spare: Spare<'h>,
@@ -106,7 +107,7 @@ impl<'h> Sender<'h> {
         self.outgoing
             .set(self.flows, Value(flow), 0)
             .map_err(refused("writing a flow"))?;
-        self.blank.resize(length.max(self.blank.len()), 0);
+        self.blank.resize((length + 1).max(self.blank.len()), 0);
         self.flows += 1;
         Ok(())
     }
