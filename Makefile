@@ -29,7 +29,7 @@ test: ## set up, then run everything: units, house rules, simulation, docs, end 
 	@scripts/test.sh
 
 .PHONY: test-kernels
-test-kernels: ## run the XDP programs' tests on Debian 12's own 6.1 kernel under qemu, without KVM
+test-kernels: ## see how far the XDP programs' tests come on Debian 12's own 6.1 kernel (qemu, no KVM; not all yet)
 	@scripts/test-kernels.sh
 
 .PHONY: lint
