@@ -156,17 +156,20 @@ kernels() {
     [ ! -e "$KERNELS/complete" ] || return 0
     have apt-get || die "no apt-get to fetch ${KERNEL_PACKAGES[*]} with"
     apt_has "${KERNEL_PACKAGES[@]}" || die "this system's apt has no ${KERNEL_PACKAGES[*]}: Debian's has"
-    local image package work
+    local image package
     # The package itself is empty: it names the newest image.
     image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: *//p' | head -n 1)
+    [ -n "$image" ] || die "apt does not say which image linux-image-cloud-amd64 is: try apt-get update"
     say "fetching $image"
     mkdir -p "$KERNELS"
+    # Not local: the trap needs it when all else is over.
     work=$(mktemp -d "$KERNELS/fetching.XXXXXX")
-    (cd "$work" && apt-get download -q "$image" busybox-static)
+    trap 'rm -rf "$work"' EXIT
+    (cd "$work" && apt-get download -q "$image" busybox-static) \
+        || die "$image could not be fetched: is the network there? Nothing was kept; run it again"
     for package in "$work"/*.deb; do
         dpkg -x "$package" "$KERNELS/$(basename "${package%%_*}")"
     done
-    rm -r "$work"
     touch "$KERNELS/complete"
 }
 
